@@ -5,6 +5,7 @@ user gets: a LoRA file, portraits in four styles, ranked, a contact sheet, a pag
 """
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from argparse import Namespace
@@ -27,12 +28,14 @@ from personal_avatar.reports.content import Report, curves_from
 from personal_avatar.reports.page import write_page
 from personal_avatar.storage import write_json
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest
+from personal_avatar.studio.picking import free
 from personal_avatar.terminal import Terminal
 from personal_avatar.wording import method_name, score, span
 
 SAMPLES = Path(__file__).parent / "assets" / "samples"
 NAME, CLASS_NOUN = "Ruby", "woman"
 CATEGORY = "avatar-tiny"
+DOCUMENT = "report.json"
 STYLES, PICTURES, RESTORED = 4, 24, 4
 CONSENT = "Nobody: the pictures show a character that was drawn by a program."
 
@@ -69,7 +72,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
         training = portraits if portraits.status.state is not State.SUCCEEDED else training
     document["seconds"] = round(time.monotonic() - began, 1)
     document["stages"] = demo.seconds
-    write_json(out / "report.json", document)
+    write_json(free(out / DOCUMENT), document)
     terminal.document(document)
     if training.status.state is State.SUCCEEDED:
         terminal.say(f"\nAll of it took {document['seconds']:.0f} seconds. Results are in {out}")
@@ -77,7 +80,8 @@ def run(args: Namespace, terminal: Terminal) -> int:
 
 
 def _settle(demo: Demo) -> None:
-    """End what an earlier run that was broken off may have left, and erase its avatar: every run begins anew."""
+    """End what an earlier run that was broken off may have left, and erase its avatar and results: every run begins
+    anew."""
     demo.studio.open()
     earlier = [one for one in demo.studio.avatars.all() if one.consent is not None and one.consent.statement == CONSENT]
     for avatar in earlier:
@@ -86,6 +90,9 @@ def _settle(demo: Demo) -> None:
                 demo.studio.queue.cancel(view.job.id, keep_checkpoint=False)
                 demo.studio.queue.wait(view.job.id, 90)
         demo.studio.delete_avatar(avatar.id)
+    for file in _earlier(demo.out):
+        if file.parent.resolve() in (demo.out, demo.out / "portraits"):
+            file.unlink(missing_ok=True)
 
 
 def _samples() -> tuple[Path, ...]:
@@ -136,14 +143,26 @@ def _write(demo: Demo, photos: PhotoReport, training: JobView, portraits: JobVie
     """Put everything a user wants to look at into the demo's folder; the part of the document that names it."""
     with demo.stage("report", "Report"):
         point = from_json(Checkpoint, (training.result or {})["checkpoint"])
-        file = Path(shutil.copyfile(point.path, demo.out / point.path.name))
-        shutil.rmtree(demo.out / "portraits", ignore_errors=True)
+        file = Path(shutil.copyfile(point.path, free(demo.out / point.path.name)))
         images = copied(portraits, demo.out / "portraits")
         report = _report(demo.studio, photos, training, images, replace(point, path=file))
-        sheet = write_contact_sheet(report, demo.out / "contact-sheet.png")
-        page = write_page(report, demo.out / "report.html")
+        sheet = write_contact_sheet(report, free(demo.out / "contact-sheet.png"))
+        page = write_page(report, free(demo.out / "report.html"))
         demo.terminal.say(f"  {sheet}\n  {page}\n  {file}: write {report.network} into any prompt")
     return {"files": [str(path) for path in (file, sheet, page)], "images": documents.plain(images)}
+
+
+def _earlier(out: Path) -> list[Path]:
+    """Files that the document of an earlier demo names, and itself; none where it is not one. Whatever else is there
+    stays, and what comes gets other names."""
+    try:
+        found = json.loads((out / DOCUMENT).read_text(encoding="utf-8"))
+        if not {"stages", "seconds"} <= set(found):
+            return []
+        images = [image[key] for image in found.get("images", []) for key in ("path", "restored") if image.get(key)]
+        return [Path(file) for file in (*found.get("files", []), *images)] + [out / DOCUMENT]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 def _report(

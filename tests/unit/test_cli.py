@@ -197,8 +197,10 @@ def test_the_words_of_the_command_line_are_those_of_the_domain() -> None:
 
 def test_methods_are_compared_with_the_photos_alone(run: Run, data: Path, faceid: Path, tmp_path: Path) -> None:
     words = ("compare", "--photos", *GOOD[:3], "--name", "Anna", "--methods", "lora", "one-photo", "--out", tmp_path)
+    (tmp_path / "comparison.png").write_bytes(b"mine")
     lacking = run(*words)
     assert lacking.status == 0 and "Photos alone: left out" in lacking.err
+    assert str(tmp_path / "comparison-2.png") in lacking.out
     assert "has not the size" in lacking.err and "--fetch" not in lacking.err  # no published weights would fit
     (data / "models").mkdir(exist_ok=True)
     (data / "models" / "identity").symlink_to(faceid, target_is_directory=True)
@@ -208,6 +210,7 @@ def test_methods_are_compared_with_the_photos_alone(run: Run, data: Path, faceid
     assert said.document["left_out"] == {} and len(said.document["notes"]) == 2
     assert Path(said.document["files"][0]).is_file()
     assert "Photos alone: nothing is trained" in run(*words).out
+    assert (tmp_path / "comparison.png").read_bytes() == b"mine"
 
 
 def test_methods_are_compared_on_pictures_of_a_dog_and_its_photos_alone_are_left_out(

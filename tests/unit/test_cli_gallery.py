@@ -58,6 +58,14 @@ def test_favourites_are_exported_and_what_is_deleted_is_gone(say: Say, job: str,
     assert say("delete", job, 0)[1].splitlines()[0] == f"{job[:8]}: picture 0 deleted"
 
 
+def test_an_export_takes_the_place_of_a_zip_alone(say: Say, job: str, tmp_path: Path) -> None:
+    (tmp_path / "me.jpg").write_bytes(b"mine")
+    status, _, complaint = say("export", job, "--out", tmp_path / "me.jpg")
+    assert status == 2 and "me.jpg is there and is no zip" in complaint
+    assert (tmp_path / "me.jpg").read_bytes() == b"mine"
+    assert [say("export", job, "--out", tmp_path / "x.zip")[0] for _ in range(2)] == [0, 0]
+
+
 @pytest.mark.parametrize("words", [["delete"], ["delete", "a"], ["favourite", "a"], ["export", "a"]])
 def test_what_is_missing_in_the_command_is_said(say: Say, words: list[str]) -> None:
     status, _, complaint = say(*words)

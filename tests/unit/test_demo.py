@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from personal_avatar import demo
 from personal_avatar.cli import main
 from personal_avatar.jobs import queue
 from personal_avatar.standalone import host as standalone
@@ -25,6 +26,10 @@ def test_the_demo_leaves_what_it_promises_and_can_be_repeated(
     monkeypatch.setattr(queue, "POLL_S", 0.05)
     (tmp_path / "demo" / "data").mkdir(parents=True)
     (tmp_path / "demo" / "data" / "weights").symlink_to(face_weights, target_is_directory=True)
+    mine = [tmp_path / "demo" / name for name in ("portraits/mine.png", "portraits/001.jpg", "mine.html", "a.json")]
+    (tmp_path / "demo" / "portraits").mkdir()
+    for file in mine:
+        file.write_bytes(b"mine")
     jobs = set()
     for _ in range(times):
         capsys.readouterr()
@@ -37,8 +42,16 @@ def test_the_demo_leaves_what_it_promises_and_can_be_repeated(
     assert [Path(file).name for file in document["files"]] == ["ruby.safetensors", "contact-sheet.png", "report.html"]
     assert all(Path(file).is_file() for file in document["files"])
     assert f"<code>{html.escape(line)}</code>" in (tmp_path / "demo" / "report.html").read_text()
+    assert [file.read_bytes() for file in mine] == [b"mine"] * len(mine)
     images = document["images"]
+    restored = sum(bool(image["restored"]) for image in images)
+    assert len(list((tmp_path / "demo" / "portraits").glob("*-*.*"))) == 24 + restored
     assert len(images) == 24
     assert len({image["style"] for image in images}) == 4
     scores = [image["scores"]["overall"] for image in images if image["likeness"] is not None]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_results_of_others_in_the_demos_folder_are_never_its_own(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(json.dumps({"files": [str(tmp_path / "mine.html")], "images": []}))
+    assert demo._earlier(tmp_path) == [] and demo._earlier(tmp_path / "none") == []

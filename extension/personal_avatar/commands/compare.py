@@ -43,6 +43,7 @@ from personal_avatar.reports.comparison import table as words_of
 from personal_avatar.reports.comparison_sheet import write_comparison_sheet
 from personal_avatar.studio import Studio, TrainRequest
 from personal_avatar.studio.comparing import way_of
+from personal_avatar.studio.picking import free
 from personal_avatar.studio.plans import WAYS, Share, told
 from personal_avatar.studio.works import TRAIN, manner
 from personal_avatar.terminal import Terminal, table
@@ -176,14 +177,17 @@ def _tell(studio: Studio, begun: Comparison, rows: Sequence[Row], out: Path, ter
     """Table, sheet, what is not finished, and the document; returns the exit status."""
     unfinished = studio.trainings.unfinished(begun.avatar_id)
     _say(rows, terminal)
-    error = _sheet(begun.name, rows, out) if rows else _nothing(studio, begun, unfinished, out)
+    sheet = free(out / SHEET)
+    error = _sheet(begun.name, rows, sheet) if rows else _nothing(studio, begun, unfinished, out)
     if error is not None:
         terminal.complain(str(error))
+    elif rows:
+        terminal.say(str(sheet))
     if unfinished:
         terminal.complain(_going_on(studio, begun, unfinished, out))
     terminal.document({
         "methods": to_document(rows), "notes": notes(rows),
-        "files": [str(out / SHEET)] if rows and error is None else [], "left_out": _left_out(studio, begun, rows),
+        "files": [str(sheet)] if rows and error is None else [], "left_out": _left_out(studio, begun, rows),
         "unfinished": [
             {"method": way_of(view.job), "job": view.job.id, "state": view.status.state.value} for view in unfinished
         ],
@@ -199,11 +203,11 @@ def _say(rows: Sequence[Row], terminal: Terminal) -> None:
         terminal.say(note)
 
 
-def _sheet(name: str, rows: Sequence[Row], out: Path) -> AvatarError | None:
+def _sheet(name: str, rows: Sequence[Row], sheet: Path) -> AvatarError | None:
     """Write the sheet; why that failed."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_comparison_sheet(name, rows, out / SHEET)
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        write_comparison_sheet(name, rows, sheet)
     except OSError as error:
         said = f"The sheet could not be written: {first_line(error)}."
         hint = "Name another folder, without --photos: nothing is trained again."
