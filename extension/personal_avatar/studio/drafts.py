@@ -6,6 +6,7 @@ after its draft was erased.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from personal_avatar.names import same_name
 
 FILE = "draft.json"
+KEY = re.compile(r"[0-9a-f]{16,64}")
 
 
 def drafts_of(folder: Path, name: str) -> list[Path]:
@@ -30,9 +32,9 @@ def caption_jobs(draft: Path) -> set[str]:
 
 
 def sweep(folder: Path) -> None:
-    """Erase what work left behind."""
+    """Erase what work left behind; folders with other names are not ours, wherever the data folder may be."""
     for path in folder.glob("*"):
-        if path.is_dir() and not (path / FILE).is_file():
+        if KEY.fullmatch(path.name) and path.is_dir() and not (path / FILE).is_file():
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -7,7 +7,6 @@ is drawn by the browser and remembered there.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import threading
 import time
@@ -22,12 +21,11 @@ from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import write_json
 from personal_avatar.studio import Studio, means_style, photos_meant
-from personal_avatar.studio.drafts import FILE, caption_jobs, sweep
+from personal_avatar.studio.drafts import FILE, KEY, caption_jobs, sweep
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.working import CHECK, Working, Workshop
 
 KEEP_DAYS = 14
-_KEY = re.compile(r"[0-9a-f]{16,64}")
 NO_CAPTION_JOB: dict[str, Any] = {"caption_job": "", "captions_before": {}, "captioned": {}}
 _ALWAYS = ("name", "class_noun", "photos", "caption_jobs")  # of every draft, in whatever version
 
@@ -103,7 +101,7 @@ class Desk:
 
     def draft(self, key: str) -> Draft:
         """The draft of a browser; an empty one when there is none, it is damaged or was erased meanwhile."""
-        if not _KEY.fullmatch(key):
+        if not KEY.fullmatch(key):
             return Draft()
         with self.lock:
             if not (self._folder / key / FILE).is_file():
@@ -115,7 +113,7 @@ class Desk:
 
     def folder(self, key: str) -> Path:
         """Where a draft lies; raises `BadInput` for a browser without a key."""
-        if not _KEY.fullmatch(key):
+        if not KEY.fullmatch(key):
             raise Refusal(BadInput, "nokey")
         return self._folder / key
 
@@ -161,7 +159,7 @@ class Desk:
 
     def clear(self, key: str) -> None:
         """Erase a draft with all that was made of its photos, and the jobs that described them."""
-        if _KEY.fullmatch(key):
+        if KEY.fullmatch(key):
             with self.lock:
                 described = caption_jobs(self._folder / key)
                 self._forget(key)

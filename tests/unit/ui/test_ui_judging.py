@@ -338,5 +338,8 @@ def test_folders_without_a_draft_are_swept_away(lay_out: LayOut) -> None:
     left = desk.folder("b6" * 16) / "cut" / "001.jpg"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"x")
+    novel = left.parents[2] / "My novel" / "chapter.txt"  # somebody's own folder serves as the data folder
+    novel.parent.mkdir()
+    novel.write_bytes(b"mine")
     desk.sweep()
-    assert not desk.folder("b6" * 16).exists() and len(desk.draft(key).photos) == 1
+    assert novel.read_bytes() == b"mine" and not desk.folder("b6" * 16).exists() and len(desk.draft(key).photos) == 1
