@@ -138,12 +138,10 @@ class AvatarStore:
         `stated_by` (the user when empty) at `door`. Another user's name gives a number behind the id."""
         name, class_noun = checked_name(name), checked_noun(class_noun)
         consent = Consent(statement, stated_by or user_id, now_iso(), door=door)
-        for avatar_id in ids_for(name):
-            if not (self._folder / avatar_id / AVATAR_FILE).exists():
-                break
-            avatar = self.load(avatar_id)
-            if avatar.user_id == user_id and same_name(avatar.name, name):
+        for avatar in self._each(user_id):
+            if same_name(avatar.name, name):
                 return replace(avatar.agreed(consent), class_noun=class_noun, trigger=trigger_of(class_noun))
+        avatar_id = next(one for one in ids_for(name) if not (self._folder / one / AVATAR_FILE).exists())
         return Avatar(avatar_id, name, user_id, class_noun, trigger_of(class_noun), now_iso(), consent=consent)
 
     @contextmanager

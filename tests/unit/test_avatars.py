@@ -46,6 +46,13 @@ def test_the_same_name_of_the_same_user_is_the_same_avatar(store: AvatarStore) -
     assert (again.id, again.created_at, again.trigger) == (first.id, first.created_at, "sks girl")
 
 
+def test_an_avatar_stays_the_same_when_another_of_nearly_its_name_is_erased(store: AvatarStore) -> None:
+    first, second = saved(store, "Ann"), saved(store, "ann")
+    assert (first.id, second.id) == ("ann", "ann-2")
+    store.delete("ann")
+    assert saved(store, "ann").id == "ann-2" and len(store.all()) == 1
+
+
 def test_the_same_name_of_another_user_is_another_avatar(store: AvatarStore) -> None:
     ids = [saved(store, user_id=user).id for user in ("u", "v", "w")]
     assert ids == ["anna", "anna-2", "anna-3"]

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from personal_avatar.avatars import AvatarStore
 from personal_avatar.cli import main
+from personal_avatar.commands.people import avatar_named
 from personal_avatar.domain import Avatar, Checkpoint, Family, Method
-from personal_avatar.errors import NotFound, WrongState
+from personal_avatar.errors import BadInput, NotFound, WrongState
 from personal_avatar.jobs.events import Done, EventWriter
 from personal_avatar.jobs.states import State
 from personal_avatar.standalone.host import StandaloneHost
@@ -154,8 +155,58 @@ def test_of_two_of_one_name_none_is_erased_but_by_its_id(studio: Studio, say: Sa
     for avatar_id, user in (("anna", "u"), ("anna-2", "v")):
         saved(studio, avatar_id, "Anna", user)
     status, _, complaint = say("erase", "Anna", "--yes")
-    assert (status, complaint) == (1, "2 avatars are called 'Anna'. Name one by its id: anna, anna-2.\n")
+    named = "Name one by its id: anna (Anna, of u), anna-2 (Anna, of v)."
+    assert (status, complaint) == (1, f"2 avatars are called 'Anna'. {named}\n")
     assert say("erase", "anna-2", "--yes")[0] == 0 and there(studio) == ["anna"]
+
+
+@pytest.mark.usefixtures("installed")
+def test_where_a_name_is_anothers_id_nobody_is_erased_until_the_one_is_named(
+    studio: Studio, say: Say, tmp_path: Path
+) -> None:
+    for avatar_id, name in (("ann", "Ann"), ("ann-2", "ann"), ("ann-3", "id:ann-2")):
+        saved(studio, avatar_id, name)
+    status, _, complaint = say("erase", "ann", "--yes")
+    named = "Name one by its id: id:ann (Ann, of local), ann-2 (ann, of local)."
+    assert (status, complaint) == (1, f"2 avatars are called 'ann'. {named}\n")
+    assert there(studio) == ["ann", "ann-2", "ann-3"]
+    *_, complaint = say("erase", "Ann", typed="n\n")
+    assert complaint.endswith(f"personal-avatar avatars erase id:ann --yes --data {tmp_path}\n")
+    assert say("erase", "id:ann-2", "--yes")[0] == 0 and there(studio) == ["ann", "ann-3"]
+    assert say("erase", "id:ann", "--yes")[0] == 0 and there(studio) == ["ann-3"]
+    assert say("erase", "id:ann", "--yes")[2] == "There is no avatar 'id:ann'. There are: id:ann-2.\n"
+
+
+@pytest.mark.parametrize("words", [
+    ["generate", "--prompt", "x"], ["invent"], ["rank", "--images", "{picture}"], ["restore", "{picture}"],
+    ["compare"],
+], ids=lambda words: words[0])
+def test_no_command_takes_another_one_for_who_is_named(
+    studio: Studio, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "picture.png"
+    picture.touch()
+    for avatar_id, name in (("ann", "Ann"), ("ann-2", "ann")):
+        saved(studio, avatar_id, name)
+    who = "--name" if words == ["compare"] else "--avatar"
+    more = [] if words[0] == "rank" else ["--out", str(tmp_path / "out")]
+
+    def said(name: str) -> str:
+        told = [word.format(picture=picture) for word in words]
+        main([*told, who, name, *more, "--data", str(tmp_path)])
+        return capsys.readouterr().err
+
+    assert "2 avatars are called 'ann'." in said("ann") and studio.jobs.ids() == []
+    assert not any("are called" in said(name) for name in ("Ann", "id:ann", "ann-2"))
+
+
+def test_the_avatar_of_whoever_runs_a_command_is_meant_before_others_of_its_name(studio: Studio) -> None:
+    for avatar_id, name, user in (("bo", "Bo", "u"), ("bo-2", "Bo", "local"), ("cy", "Cy", "u"), ("cy-2", "Cy", "v")):
+        saved(studio, avatar_id, name, user)
+    assert avatar_named(studio, "Bo").id == "bo-2" and avatar_named(studio, "bo").id == "bo"
+    for word, own_first in (("Bo", False), ("Cy", True)):
+        with pytest.raises(BadInput, match="2 avatars are called"):
+            avatar_named(studio, word, own_first)
 
 
 def test_nobody_is_erased_while_a_job_of_theirs_goes_on(studio: Studio, say: Say) -> None:
@@ -184,7 +235,7 @@ def test_the_command_line_names_the_command_that_does_it_for_its_data_folder(
     studio: Studio, tmp_path: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], program: str
 ) -> None:
     request.getfixturevalue(program)
-    data = str(tmp_path)
-    assert main(["generate", "--avatar", "eve", "--prompt", "x", "--out", str(tmp_path / "out"), "--data", data]) == 1
+    _, job = trained(studio, saved(studio, "anna", "Anna"), tmp_path / "own.png")
+    assert main(["jobs", "erase", job, "--data", str(tmp_path)]) == 1
     called = "`personal-avatar" if program == "installed" else "-m personal_avatar"
-    assert f"{called} avatars list --data {tmp_path}`)" in capsys.readouterr().err
+    assert f"{called} avatars erase anna --data {tmp_path}`." in capsys.readouterr().err

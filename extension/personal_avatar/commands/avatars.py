@@ -4,15 +4,12 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from personal_avatar import commandline
 from personal_avatar.commands.common import DONE, local_studio
+from personal_avatar.commands.people import avatar_named, command, word_for
 from personal_avatar.domain import Avatar
-from personal_avatar.errors import BadInput, InvalidSettings, NotFound
-from personal_avatar.names import same_name
+from personal_avatar.errors import BadInput, InvalidSettings
 from personal_avatar.studio import Studio
 from personal_avatar.terminal import Terminal, table
-
-NAMED = 20
 
 
 def run(args: Namespace, terminal: Terminal) -> int:
@@ -21,32 +18,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
     studio = local_studio(args.data)
     if args.action == "list":
         return _list(studio, terminal)
-    return _erase(studio, avatar_named(studio, args.avatar), args.yes, terminal)
-
-
-def avatar_named(studio: Studio, name_or_id: str) -> Avatar:
-    """The avatar with this id, else the only one of this name: what is erased must not be the wrong one."""
-    everybody = studio.avatars.all()
-    found = [one for one in everybody if one.id == name_or_id]
-    found = found or [one for one in everybody if same_name(one.name, name_or_id)]
-    if not found:
-        raise NotFound(f"There is no avatar {name_or_id!r}.", _those_there(studio))
-    if len(found) > 1:
-        ids = ", ".join(one.id for one in found)
-        raise BadInput(f"{len(found)} avatars are called {name_or_id!r}.", f"Name one by its id: {ids}.")
-    return found[0]
-
-
-def _those_there(studio: Studio) -> str:
-    names = studio.avatars.choices()
-    if not names:
-        return "There are no avatars yet."
-    more = f" and {len(names) - NAMED} more: {_command(studio, 'list')}" if len(names) > NAMED else "."
-    return f"There are: {', '.join(names[:NAMED])}{more}"
-
-
-def _command(studio: Studio, *words: str) -> str:
-    return commandline.of("avatars", *words, data=studio.host.folders().data)
+    return _erase(studio, avatar_named(studio, args.avatar, own_first=False), args.yes, terminal)
 
 
 def _list(studio: Studio, terminal: Terminal) -> int:
@@ -69,8 +41,8 @@ def _erase(studio: Studio, avatar: Avatar, is_sure: bool, terminal: Terminal) ->
     who = f"{avatar.name} ({avatar.id}, of {avatar.user_id})"
     question = f"Erase {who}: photos, trained files, portraits, jobs, statements of consent?"
     if not is_sure and not terminal.agrees(question):
-        command = _command(studio, "erase", avatar.id, "--yes")
-        raise BadInput("Nothing was erased.", f"Without a question: {command}")
+        at_once = command(studio, "erase", word_for(studio, avatar.id), "--yes")
+        raise BadInput("Nothing was erased.", f"Without a question: {at_once}")
     erased = studio.delete_avatar(avatar.id)
     terminal.say(f"{avatar.name} ({avatar.id}) erased")
     for part in ("erased", "left"):

@@ -23,13 +23,13 @@ from personal_avatar.commands.common import (
     settle,
     whoever_runs_this,
 )
+from personal_avatar.commands.people import avatar_named, word_for
 from personal_avatar.commands.train import STATED_HERE, show_training
 from personal_avatar.errors import (
     AvatarError,
     Cancelled,
     Crashed,
     InvalidSettings,
-    NotFound,
     NotWritable,
     TooFewPhotos,
     WrongState,
@@ -99,11 +99,8 @@ def _started(studio: Studio, args: Namespace) -> Comparison:
 
 def _found(studio: Studio, name: str) -> Comparison:
     """What has not ended of the avatar with this name or id: that of whoever runs this, where there is one. Raises
-    `NotFound`."""
-    try:
-        avatar = studio.avatars.own(name.strip(), TrainRequest.user_id)
-    except NotFound:
-        avatar = studio.avatars.find(name.strip())
+    `NotFound`, `BadInput`."""
+    avatar = avatar_named(studio, name.strip())
     return Comparison(avatar.id, avatar.name, [view.job for view in studio.trainings.unfinished(avatar.id)])
 
 
@@ -243,4 +240,4 @@ def _going_on(studio: Studio, begun: Comparison, unfinished: Sequence[JobView], 
 def _command(studio: Studio, begun: Comparison, out: Path, *more: str) -> str:
     """The command that shows the comparison; by its id, as others may have given an avatar the same name."""
     data = studio.host.folders().data
-    return commandline.of("compare", "--name", begun.avatar_id, *more, "--out", str(out), data=data)
+    return commandline.of("compare", "--name", word_for(studio, begun.avatar_id), *more, "--out", str(out), data=data)

@@ -5,9 +5,10 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from personal_avatar import documents
+from personal_avatar import commandline, documents
 from personal_avatar.captions.files import copy_with_caption
 from personal_avatar.commands.common import exit_status, follow, local_studio
+from personal_avatar.commands.people import avatar_named
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.jobs.store import JobView
 from personal_avatar.params import pairs
@@ -26,13 +27,14 @@ def invent(args: Namespace, terminal: Terminal) -> int:
         raise InvalidSettings("Nobody was described.", f"Say who it is: {ways}")
     studio = local_studio(args.data, args.checkpoint)
     studio.queue.settle()
+    avatar = avatar_named(studio, args.avatar) if args.avatar else None
     request = InventRequest(
         description=args.description, class_noun=args.class_noun, count=args.count, keep=args.keep, seed=args.seed,
-        avatar_id=args.avatar, settings=pairs(args.pairs),
+        avatar_id=avatar.id if avatar else "", settings=pairs(args.pairs),
     )
     view, interrupted = follow(studio, studio.invention.start(request), terminal)
     images = taken(studio, view, args.out)
-    _tell(view, images, args, terminal)
+    _tell(view, images, args, avatar.name if avatar else "NAME", terminal)
     terminal.document({
         "job": view.job.id, "state": view.status.state.value, "images": images,
         **{name: (view.result or {}).get(name) for name in NUMBERS}, "error": documents.plain_error(view),
@@ -62,11 +64,11 @@ def _record(view: JobView, photo: Path) -> dict[str, Any]:
                  if Path(row["path"]) == photo), {})
 
 
-def _tell(view: JobView, images: list[dict[str, Any]], args: Namespace, terminal: Terminal) -> None:
+def _tell(view: JobView, images: list[dict[str, Any]], args: Namespace, name: str, terminal: Terminal) -> None:
     if not images:
         return
     terminal.say(table([(row["path"], score(row["likeness"])) for row in images]))
-    name = args.avatar or "NAME"
     noun = view.job.payload.get("class_noun", args.class_noun)
     folder = Path(images[0]["path"]).parent
-    terminal.say(f"Next: personal-avatar train --photos {folder} --name {name} --class {noun}")
+    words = ("train", "--photos", str(folder), "--name", name, "--class", noun)
+    terminal.say(f"Next: {commandline.line(['personal-avatar', *words])}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.commands.common import DONE, FAILED, keep_checkpoint, local_studio, pictures
+from personal_avatar.commands.people import avatar_named
 from personal_avatar.errors import AvatarError, BadInput
 from personal_avatar.identities import PictureRestoreSettings
 from personal_avatar.naming import first_line
@@ -29,7 +30,7 @@ SHOWN = ("overall", "second", "prompt", "quality", "diversity")
 def rank(args: Namespace, terminal: Terminal) -> int:
     studio = local_studio(args.data)
     if args.avatar:
-        scorer = studio.rankings.scorer(studio.avatars.find(args.avatar))
+        scorer = studio.rankings.scorer(avatar_named(studio, args.avatar))
     else:
         pictures([args.reference])
         scorer = studio.rankings.scorer_from(args.reference)
@@ -59,7 +60,7 @@ def _take(studio: Studio, args: Namespace, document: dict[str, Any], terminal: T
 def restore(args: Namespace, terminal: Terminal) -> int:
     studio, found = local_studio(args.data, args.checkpoint), []
     images, settings = pictures(args.images), _settings(args)
-    avatar = studio.avatars.find(args.avatar) if args.avatar else None
+    avatar = avatar_named(studio, args.avatar) if args.avatar else None
     references = pictures([args.reference]) if args.reference else []
     judge = studio.restoring.judge(avatar, references)
     people = [studio.restoring.person(avatar, judge)] if avatar else []

@@ -16,6 +16,7 @@ from personal_avatar.commands.common import (
     pictures,
     whoever_runs_this,
 )
+from personal_avatar.commands.people import avatar_named
 from personal_avatar.commands.photos import decided
 from personal_avatar.domain import Engine, Method
 from personal_avatar.errors import InvalidSettings
@@ -87,7 +88,8 @@ def generate(args: Namespace, terminal: Terminal) -> int:
     studio = local_studio(args.data, args.checkpoint)
     studio.queue.settle()
     request = CreateRequest(
-        avatar_id=args.avatar, styles=tuple(args.style), prompt=args.prompt, negative_prompt=args.negative_prompt,
+        avatar_id=avatar_named(studio, args.avatar).id if args.avatar else "", styles=tuple(args.style),
+        prompt=args.prompt, negative_prompt=args.negative_prompt,
         settings={**pairs(args.pairs), "count": args.count, "seed": args.seed},
         references=tuple(pictures(args.reference)) if args.reference else (),
         identity=None if args.identity is None else pairs(args.identity), image=_file(args.image),

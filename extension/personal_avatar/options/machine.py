@@ -49,7 +49,8 @@ def avatars(commands: Commands) -> None:
     parser = command(commands, "avatars", "avatars:run", "list avatars; erase one")
     parser.add_argument("action", nargs="?", default="list", choices=["list", "erase"], help="erase: photos, trained "
                         "files, portraits, jobs and statements of consent; what is left is listed")
-    parser.add_argument("avatar", nargs="?", default="", metavar="NAME_OR_ID")
+    parser.add_argument("avatar", nargs="?", default="", metavar="NAME_OR_ID",
+                        help="id:ID is the one with that id, whoever else has it as a name")
     parser.add_argument("--yes", action="store_true", help="erase without a question")
 
 
