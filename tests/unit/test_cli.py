@@ -117,6 +117,15 @@ def test_photos_are_checked(run: Run, tmp_path: Path) -> None:
     assert "NO_FACE" in run(*of_dog, "--set", "faces=needed").out
 
 
+def test_captions_that_no_training_takes_are_told_with_the_check(run: Run, tmp_path: Path) -> None:
+    for photo in ("01.jpg", "02.jpg"):
+        (tmp_path / shutil.copy(SAMPLES / photo, tmp_path)).with_suffix(".txt").write_bytes(b"caf\xe9")
+    said = run("photos", "check", tmp_path, "--leave", "02.jpg", "--json")
+    assert said.status == 2 and "cannot be used: 01.txt is not written in UTF-8. Save them as" in said.err
+    assert len(said.document["photos"]) == 2 and said.document["error"]["code"] == "INVALID_SETTINGS"
+    assert run("photos", "check", tmp_path, "--set", "caption_files=false").status == 0
+
+
 @pytest.mark.parametrize(("encoding", "said"), [("cp1252", "\\u5c0f\\u660e.jpg  ok"), ("utf-8", "小明.jpg  ok")])
 def test_names_that_a_pipe_has_no_letters_for_are_spelled_out(
     data: Path, tmp_path: Path, encoding: str, said: str

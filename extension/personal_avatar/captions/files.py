@@ -80,6 +80,18 @@ def written_caption(photo: Path) -> str:
     return text
 
 
+def refuse_unusable(photos: Iterable[Path]) -> None:
+    """Raises `InvalidSettings`, which names every caption file beside the photos that cannot be used."""
+    problems = []
+    for photo in photos:
+        try:
+            written_caption(photo)
+        except ValueError as problem:
+            problems.append(str(problem))
+    if problems:
+        raise stated(InvalidSettings, "failure.captions", "remedy.plain_captions", problems="; ".join(problems))
+
+
 def write_caption(photo: Path, text: str, overwrite: bool = False) -> bool:
     """Write the file beside `photo`, all of it or nothing; False when there is one already, which `overwrite` allows to
     replace. Raises `OSError`."""

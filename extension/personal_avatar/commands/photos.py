@@ -5,10 +5,12 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from personal_avatar.captions.files import refuse_unusable
 from personal_avatar.commands.common import DONE, local_studio, pictures
 from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict
-from personal_avatar.errors import TooFewPhotos
-from personal_avatar.params import pairs
+from personal_avatar.errors import InvalidSettings, TooFewPhotos
+from personal_avatar.params import pairs, validated
+from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.photos.words import unfound
 from personal_avatar.terminal import Terminal, table
 from personal_avatar.wording import text
@@ -17,15 +19,25 @@ from personal_avatar.wording import text
 def check(args: Namespace, terminal: Terminal) -> int:
     from personal_avatar.photos.report import to_document
 
+    settings = pairs(args.photo_pairs)
     studio = local_studio(args.data)
     paths = pictures(args.paths)
     with terminal.bar("check") as bar:
-        report = studio.check_photos(
-            paths, pairs(args.photo_pairs), bar, decided(args, paths), class_noun=args.class_noun
-        )
+        report = studio.check_photos(paths, settings, bar, decided(args, paths), class_noun=args.class_noun)
     show(report, terminal)
+    try:
+        _refuse_captions(report, validated(PhotoSettings, settings))
+    except InvalidSettings as error:
+        terminal.document({**to_document(report), "error": error.to_json()})
+        raise
     terminal.document(to_document(report))
     return DONE
+
+
+def _refuse_captions(report: PhotoReport, settings: PhotoSettings) -> None:
+    """Raises `InvalidSettings` for those that a training would refuse."""
+    if settings.caption_files:
+        refuse_unusable(photo.path for photo in report.photos if photo.choice.take is not False)
 
 
 def decided(args: Namespace, photos: Sequence[Path]) -> dict[str, PhotoChoice]:

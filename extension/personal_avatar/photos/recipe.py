@@ -11,15 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from personal_avatar.captions.features import PERSON
-from personal_avatar.captions.files import caption_of, own_caption
+from personal_avatar.captions.files import caption_of, own_caption, refuse_unusable
 from personal_avatar.domain import Dataset, PhotoVerdict, Sample
-from personal_avatar.errors import InvalidSettings
 from personal_avatar.photos import heldout
 from personal_avatar.photos.dataset import HELD_OUT, MASKS, image_folder
 from personal_avatar.photos.duplicates import TWIN
 from personal_avatar.photos.kohya import Origin, repeated
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.problems import stated
 from personal_avatar.storage import sha256_of as file_hash
 
 # Goes up when the same recipe makes other pictures, masks or captions than before, or keeps out others.
@@ -54,16 +52,8 @@ class Recipe:
         template = caption_of(self.settings.caption_template, self.trigger, self.class_noun)
         if not self.settings.caption_files:
             return (template,) * len(verdicts)
-        found: list[str] = []
-        problems: list[str] = []
-        for verdict in verdicts:
-            try:
-                found.append(self._own(verdict) or template)
-            except ValueError as problem:
-                problems.append(str(problem))
-        if problems:
-            raise stated(InvalidSettings, "failure.captions", "remedy.plain_captions", problems="; ".join(problems))
-        return tuple(found)
+        refuse_unusable(verdict.path for verdict in verdicts)
+        return tuple(self._own(verdict) or template for verdict in verdicts)
 
     def fingerprint(self, verdicts: Sequence[PhotoVerdict], captions: Sequence[str]) -> str:
         """Of the recipe, the photos, their faces and captions; the order of the photos does not count."""

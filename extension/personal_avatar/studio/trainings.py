@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from personal_avatar.captions.files import refuse_unusable
 from personal_avatar.domain import Avatar, BaseModelFile, Engine, Goal, Method
 from personal_avatar.errors import ConsentMissing, WrongState
 from personal_avatar.jobs.states import ACTIVE, State
@@ -109,7 +110,10 @@ class Trainings:
         if not request.consent.strip() and not statement_of(request.photos):
             raise stated(ConsentMissing, "failure.no_consent")
         refuse_count(len(request.photos))
-        self._studio.datasets.refuse_upscaler(validated(PhotoSettings, request.photo_settings))
+        wanted = validated(PhotoSettings, request.photo_settings)
+        self._studio.datasets.refuse_upscaler(wanted)
+        if wanted.caption_files:
+            refuse_unusable(request.photos)
         return self._ground(request, self.base_of(request))
 
     def _ground(self, request: TrainRequest, base: BaseModelFile, at_once: bool = False) -> Ground:

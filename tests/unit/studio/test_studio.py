@@ -5,6 +5,7 @@ import errno
 import itertools
 import os
 import pkgutil
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 from personal_avatar import avatars, documents
 from personal_avatar.captions.task import CAPTION
-from personal_avatar.domain import Engine, Family, Method
+from personal_avatar.domain import Engine, Family, Method, PhotoChoice
 from personal_avatar.errors import (
     BaseUnsupported,
     ConsentMissing,
@@ -30,7 +31,7 @@ from personal_avatar.jobs.events import Done, EventWriter
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job
 from personal_avatar.standalone.host import StandaloneHost
-from personal_avatar.storage import write_json
+from personal_avatar.storage import sha256_of, write_json
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest, pictures_in
 from personal_avatar.studio.inventing import InventRequest
 from personal_avatar.studio.rankings import RankRequest
@@ -74,6 +75,28 @@ def test_an_impossible_training_leaves_no_trace(
         studio.trainings.start(replace(REQUEST, **changes))  # type: ignore[arg-type]
     assert studio.jobs.ids() == []
     assert studio.avatars.all() == []
+
+
+@pytest.mark.parametrize("door", ["trainings", "comparing"])
+def test_captions_that_cannot_be_read_are_refused_by_their_own_names_before_photos_are_replaced(
+    make: Callable[..., Studio], tmp_path: Path, door: str
+) -> None:
+    studio = make()
+    avatar = studio.avatars.open("Anna", user_id="local", class_noun="woman", statement="She agreed.")
+    studio.avatars.save(avatar)
+    before = studio.avatars.add_photos(avatar, GOOD[:1])
+    photos = tuple(Path(shutil.copy(photo, tmp_path)) for photo in GOOD[:3])
+    for photo, words in zip(photos, ("caf\xe9", "a caf\xe9", "a photo"), strict=True):
+        photo.with_suffix(".txt").write_bytes(words.encode("latin-1"))
+    named = "; ".join(f"{photo.stem}.txt is not written in UTF-8" for photo in photos[:2])
+    start = getattr(studio, door).start
+    request = replace(REQUEST, photos=photos)
+    with pytest.raises(InvalidSettings, match=f"^Captions cannot be used: {named}. Save them as plain UTF-8"):
+        start(request)
+    assert studio.jobs.ids() == [] and studio.avatars.photos(avatar.id) == list(before)
+    out = {sha256_of(photo): PhotoChoice(take=False) for photo in photos[:2]}
+    for more in ({"choices": out}, {"photo_settings": {"caption_files": False}}):
+        studio.trainings.possible([replace(request, **more).taken()])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("noun", ["style", "Ink style"])
