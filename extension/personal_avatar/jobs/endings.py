@@ -5,12 +5,14 @@ import json
 import re
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from personal_avatar.errors import (
     AvatarError,
+    BaseNotFound,
     Crashed,
     DiskFull,
     Killed,
@@ -123,6 +125,17 @@ def has_state(folder: Path) -> bool:
         return isinstance(json.loads((folder / STATE_FOLDER / STATE_COMPLETE).read_bytes()), dict)
     except (OSError, ValueError):
         return False
+
+
+@contextmanager
+def asking_for_the_base(folder: Path) -> Iterator[None]:
+    """Of work that left its state, nothing can be chosen anew: a `BaseNotFound` says to put the file back."""
+    try:
+        yield
+    except BaseNotFound as error:
+        if has_state(folder):
+            error.hint = text("error.BASE_NOT_FOUND.back")
+        raise
 
 
 def _signal_name(exit_code: int) -> str:

@@ -118,7 +118,8 @@ class Working:
             if self._means.before is not None and not goes_on:
                 self._means.before(job, folder, emit, control)
             if self._means.before_each is not None:
-                self._means.before_each(job, _waiting(emit, control, goes_on))
+                with endings.asking_for_the_base(folder):
+                    self._means.before_each(job, _waiting(emit, control, goes_on))
         except Exception as error:
             emit(failure(named(error)))
             raise

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import Dataset, Engine, PhotoReport
-from personal_avatar.errors import BaseNotFound, Cancelled
+from personal_avatar.errors import Cancelled
 from personal_avatar.faces.analyser import Analyser, FaceAnalyser
 from personal_avatar.faces.second import second_to
 from personal_avatar.jobs.control import DISCARD, Control
+from personal_avatar.jobs.endings import asking_for_the_base
 from personal_avatar.jobs.events import EventWriter, Log, Stage
 from personal_avatar.training import (
     bench,
@@ -47,7 +48,7 @@ def run(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> d
 
     Raises `AvatarError`, of which a `Cancelled` carries what was kept; `PauseTaken` when the user wants to go on later.
     """
-    with telling_what_was_kept(control):
+    with telling_what_was_kept(control), asking_for_the_base(folder):
         return _trained(task, folder, emit, control)
 
 
@@ -72,9 +73,6 @@ def _trained(task: TrainTask, folder: Path, emit: EventWriter, control: Control)
         training.scores = None
         kept = finish(work, training)
         raise Cancelled(error.message, text("ending.hint.best"), kept) from None
-    except BaseNotFound as error:
-        error.hint = text("error.BASE_NOT_FOUND.back")
-        raise
     return resuming.remembered(work, finish(work, training))
 
 

@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
-from personal_avatar.errors import WrongState
+from personal_avatar.errors import BaseNotFound, WrongState
 from personal_avatar.host import Rules, TrainerPython
 from personal_avatar.jobs import endings, kept, process, watching
 from personal_avatar.jobs.control import CANCEL, PAUSE, Control
 from personal_avatar.jobs.events import Log, Started, read_events
+from personal_avatar.jobs.means import Waiting
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job
@@ -146,6 +147,28 @@ def test_cancelling_a_paused_job_keeps_the_best_it_has(house: House) -> None:
     assert (view.status.state, view.result, house.ended) == (State.CANCELLED, {"answer": "half"},
                                                            [(job.id, {"answer": "half"})])
     assert not state_of(house, job).exists() and starts(house, job) == 2
+
+
+def test_a_job_that_is_taken_up_without_its_base_asks_for_it_and_goes_on_when_it_is_there(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(job: Job, waiting: Waiting) -> None:
+        raise BaseNotFound("It is gone.")
+
+    job = paused(house)
+    with monkeypatch.context() as patch:
+        patch.setattr(house, "_make_room", lacking)
+        house.again()
+        new = house.submit()
+        house.queue.resume(job.id)
+        errors = [house.wait(one).status.error for one in (job, new)]
+    assert [error and error["code"] for error in errors] == ["BASE_NOT_FOUND"] * 2
+    hints = [text("error.BASE_NOT_FOUND.back"), text("error.BASE_NOT_FOUND.hint")]
+    assert [error and error["hint"] for error in errors] == hints
+    house.body = PATIENT
+    house.again()
+    house.queue.resume(job.id)
+    assert finished(house, job) is State.SUCCEEDED
 
 
 def test_cancelling_a_paused_job_can_discard(house: House) -> None:

@@ -156,6 +156,32 @@ def test_a_dreambooth_whose_base_is_gone_goes_on_when_it_is_put_back(
 
 
 @pytest.mark.slow
+def test_a_training_that_is_taken_up_without_its_base_asks_for_it_and_goes_on_when_it_is_there(
+    start: Start, tmp_path: Path, miniature: BaseModelFile
+) -> None:
+    base, away = copied(miniature, tmp_path), tmp_path / "moved.safetensors"
+
+    def pause(event: Event, control: Control) -> None:
+        if isinstance(event, Score) and event.step == 2:
+            control.ask(PAUSE)
+
+    again = {"base": base, **WITHOUT_CLASS}
+    with pytest.raises(PauseTaken):
+        start(after=pause, **again)
+    base.path.rename(away)
+    with pytest.raises(BaseNotFound) as caught:
+        start(**again)
+    assert caught.value.hint == text("error.BASE_NOT_FOUND.back") and endings.has_state(tmp_path / "job")
+    with pytest.raises(BaseNotFound) as caught:
+        start(job="new", **again)
+    assert caught.value.hint == text("error.BASE_NOT_FOUND.hint")
+    away.rename(base.path)
+    Control(tmp_path / "job").withdraw(PAUSE)
+    assert Path(start(**again)["checkpoint"]["path"]).is_file()
+    assert [event.message for event in events(tmp_path, Log)][-1].startswith("Going on from step ")
+
+
+@pytest.mark.slow
 def test_no_report_is_no_reason_to_lose_a_training(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
