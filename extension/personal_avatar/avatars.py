@@ -19,7 +19,7 @@ from personal_avatar.captions.files import caption_file, copy_with_caption, with
 from personal_avatar.domain import Avatar, Checkpoint, Consent, from_json, to_json
 from personal_avatar.erasure import erase_folder, erased
 from personal_avatar.errors import NotFound, WrongState
-from personal_avatar.names import checked_name, checked_noun, ids_for, same_name, trigger_of
+from personal_avatar.names import checked_name, checked_noun, ids_for, nearly_same, same_name, trigger_of
 from personal_avatar.photos.dataset import sources_of
 from personal_avatar.storage import plain_suffix, sha256_of, slug, write_json
 
@@ -119,6 +119,14 @@ class AvatarStore:
             if same_name(avatar.name, name):
                 return avatar
         raise _nobody(name)
+
+    def nearly(self, name: str, user_id: str) -> str:
+        """The name of the user's avatar that differs from this one in the case of its letters alone; "" where there is
+        none, and where there is one of exactly this name."""
+        own, name = [avatar.name for avatar in self._each(user_id)], name.strip()
+        if any(same_name(one, name) for one in own):
+            return ""
+        return next((one for one in own if nearly_same(one, name)), "")
 
     def choices(self) -> list[str]:
         """What each avatar can be chosen and found by, for lists of plain texts: its name; its id where the name is

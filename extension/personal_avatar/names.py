@@ -31,6 +31,11 @@ def same_name(one: str, other: str) -> bool:
     return unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
 
 
+def nearly_same(one: str, other: str) -> bool:
+    """Whether two names differ, and in nothing but the case of their letters."""
+    return not same_name(one, other) and same_name(one.casefold(), other.casefold())
+
+
 def checked_name(name: str) -> str:
     """The same name without spaces around it and with its accents on their letters (NFC); raises `InvalidSettings` for
     what is none, holds bytes that are no text, does not fit on one line, or is shown in another order than it is

@@ -53,6 +53,15 @@ def test_an_avatar_stays_the_same_when_another_of_nearly_its_name_is_erased(stor
     assert saved(store, "ann").id == "ann-2" and len(store.all()) == 1
 
 
+def test_a_name_that_differs_in_the_case_of_letters_alone_is_told(store: AvatarStore) -> None:
+    for name, user in (("Ann", "u"), ("Él", "u"), ("BO", "v")):
+        saved(store, name, user)
+    assert store.nearly(" ann ", "u") == "Ann" and store.nearly("e\u0301l", "u") == "Él"
+    assert [store.nearly(name, "u") for name in ("Ann", "Anna", "El", "bo", "")] == [""] * 5
+    saved(store, "ann", "u")
+    assert store.nearly("ann", "u") == "" and store.nearly("ANN", "u") == "Ann"
+
+
 def test_the_same_name_of_another_user_is_another_avatar(store: AvatarStore) -> None:
     ids = [saved(store, user_id=user).id for user in ("u", "v", "w")]
     assert ids == ["anna", "anna-2", "anna-3"]

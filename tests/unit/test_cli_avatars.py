@@ -239,3 +239,20 @@ def test_the_command_line_names_the_command_that_does_it_for_its_data_folder(
     assert main(["jobs", "erase", job, "--data", str(tmp_path)]) == 1
     called = "`personal-avatar" if program == "installed" else "-m personal_avatar"
     assert f"{called} avatars erase anna --data {tmp_path}`." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_whoever_is_called_nearly_like_another_is_told_to_be_somebody_else(
+    studio: Studio, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    saved(studio, "ann", "Ann")
+    (tmp_path / "photo.jpg").touch()
+    more = ["--out", str(tmp_path / "out")] if command == "compare" else []
+
+    def said(name: str) -> str:
+        words = [command, "--photos", str(tmp_path / "photo.jpg"), "--name", name, "--class", "woman", "--consent", ""]
+        assert main([*words, *more, "--data", str(tmp_path)]) != 0
+        return capsys.readouterr().err
+
+    assert "Ann is here already; ANN becomes somebody else." in said("ANN")
+    assert "is here already" not in said("Ann") + said("Anna")

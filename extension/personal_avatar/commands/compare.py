@@ -23,7 +23,7 @@ from personal_avatar.commands.common import (
     settle,
     whoever_runs_this,
 )
-from personal_avatar.commands.people import avatar_named, word_for
+from personal_avatar.commands.people import avatar_named, tell_nearly, word_for
 from personal_avatar.commands.train import STATED_HERE, show_training
 from personal_avatar.errors import (
     AvatarError,
@@ -70,7 +70,7 @@ def compare(args: Namespace, terminal: Terminal) -> int:
     _refuse_odd(args)
     studio = local_studio(args.data, args.checkpoint)
     settle(studio)
-    begun = _started(studio, args) if args.photos else _found(studio, args.name)
+    begun = _started(studio, args, terminal) if args.photos else _found(studio, args.name)
     for way, error in begun.left_out.items():
         terminal.complain(f"{method_name(way)}: left out. {error.message} {error.hint}")
     for line in told(begun.shares):
@@ -87,11 +87,12 @@ def _refuse_odd(args: Namespace) -> None:
         raise InvalidSettings(said, "Name the photos, or leave these out.")
 
 
-def _started(studio: Studio, args: Namespace) -> Comparison:
+def _started(studio: Studio, args: Namespace, terminal: Terminal) -> Comparison:
     request = TrainRequest(
         name=args.name, photos=tuple(pictures(args.photos)), class_noun=args.class_noun, plan=pairs(args.pairs),
         consent=STATED_HERE if args.consent is None else args.consent, stated_by=whoever_runs_this(), door=DOOR,
     )
+    tell_nearly(studio, request.name, terminal)
     started = studio.comparing.start(request, args.methods or WAYS)
     first = started.jobs[0]
     return Comparison(first.avatar_id, first.title, started.jobs, started.left_out, started.shares)

@@ -8,6 +8,8 @@ from personal_avatar.domain import Avatar
 from personal_avatar.errors import BadInput, NotFound
 from personal_avatar.names import same_name
 from personal_avatar.studio import Studio, TrainRequest
+from personal_avatar.terminal import Terminal
+from personal_avatar.wording import text
 
 BY_ID = "id:"  # before an id: this one, whoever has that name
 NAMED = 20
@@ -37,6 +39,12 @@ def word_for(studio: Studio, avatar_id: str) -> str:
     """What names this avatar and nobody else."""
     is_a_name = any(same_name(one.name, avatar_id) for one in studio.avatars.all() if one.id != avatar_id)
     return f"{BY_ID}{avatar_id}" if is_a_name else avatar_id
+
+
+def tell_nearly(studio: Studio, name: str, terminal: Terminal) -> None:
+    """Before an avatar is made: that somebody of nearly this name stays as they are."""
+    if other := studio.avatars.nearly(name, TrainRequest.user_id):
+        terminal.complain(text("train.nearly", other=other, name=name.strip()))
 
 
 def command(studio: Studio, *words: str) -> str:

@@ -16,7 +16,7 @@ from personal_avatar.commands.common import (
     pictures,
     whoever_runs_this,
 )
-from personal_avatar.commands.people import avatar_named
+from personal_avatar.commands.people import avatar_named, tell_nearly
 from personal_avatar.commands.photos import decided
 from personal_avatar.domain import Engine, Method
 from personal_avatar.errors import InvalidSettings
@@ -41,6 +41,7 @@ def train(args: Namespace, terminal: Terminal) -> int:
         even_if_too_large=args.even_if_too_large,
         consent=STATED_HERE if args.consent is None else args.consent, stated_by=whoever_runs_this(), door=DOOR,
     )
+    tell_nearly(studio, request.name, terminal)
     job = studio.trainings.start(request)
     for different in job.payload["otherwise"]:
         terminal.say(f"{different}.")

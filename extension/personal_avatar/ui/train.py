@@ -184,7 +184,10 @@ def _who(scene: Scene) -> str:
         return box("info", scene.say("train.nophotos"), scene.say("train.nophotos.info"))
     counted = scene.say("photos.summary", accepted=len(draft.accepted), total=len(draft.photos))
     person = f"{draft.name or '–'} ({draft.class_noun})"
-    return facts([(scene.say("train.who"), person), (scene.say("tab.photos"), counted)])
+    told = facts([(scene.say("train.who"), person), (scene.say("tab.photos"), counted)])
+    other = scene.studio.avatars.nearly(draft.name, TrainRequest.user_id)
+    said = scene.say("train.nearly", other=other, name=draft.name) if other else ""
+    return told + (tag("p", escape(said), class_="pa-note") if said else "")
 
 
 def _estimate(scene: Scene, chosen: Chosen) -> str:

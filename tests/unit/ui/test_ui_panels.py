@@ -203,6 +203,18 @@ def test_training_without_photos_or_consent_is_refused_by_name(visit: Visit, stu
     assert not [view for view in studio.jobs.views() if view.job.title == "Eva"]
 
 
+def test_a_name_that_is_nearly_anothers_is_told_to_be_somebody_else(visit: Visit, studio: Studio) -> None:
+    other = studio.avatars.open("Nell", user_id="local", class_noun="woman", statement="She agreed.")
+    studio.avatars.save(other)
+    said = []
+    for key, name in (("e7" * 16, "nell"), ("e8" * 16, "Nell")):
+        visitor = laid_out(visit, key, name)
+        visitor.refresh()
+        said.append(visitor.text("train_what"))
+    assert "Nell is here already; nell becomes somebody else." in said[0] and "is here already" not in said[1]
+    studio.delete_avatar(other.id)
+
+
 def test_pictures_of_a_style_need_no_faces_and_are_trained_as_a_style(visit: Visit, studio: Studio) -> None:
     visitor = laid_out(visit, "9b" * 16, "Hatching", *GOOD[:2], SAMPLES / "no-face.jpg", noun="ink style")
     assert visitor.text("report").startswith("✓ 3 of 3 accepted")
