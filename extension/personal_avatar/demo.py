@@ -21,8 +21,10 @@ from personal_avatar.commands.common import exit_status, follow, local_studio
 from personal_avatar.commands.photos import show
 from personal_avatar.commands.train import copied, show_training
 from personal_avatar.domain import Checkpoint, Method, PhotoReport, Portrait, Style, from_json
+from personal_avatar.errors import BadInput
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
+from personal_avatar.names import same_name
 from personal_avatar.reports.contact_sheet import write_contact_sheet
 from personal_avatar.reports.content import Report, curves_from
 from personal_avatar.reports.page import write_page
@@ -81,9 +83,15 @@ def run(args: Namespace, terminal: Terminal) -> int:
 
 def _settle(demo: Demo) -> None:
     """End what an earlier run that was broken off may have left, and erase its avatar and results: every run begins
-    anew."""
+    anew. Raises `BadInput` where somebody else has its name."""
     demo.studio.open()
-    earlier = [one for one in demo.studio.avatars.all() if one.consent is not None and one.consent.statement == CONSENT]
+    everybody = demo.studio.avatars.all()
+    earlier = [one for one in everybody if {consent.statement for consent in one.consents} == {CONSENT}]
+    if any(same_name(one.name, NAME) for one in everybody if one not in earlier):
+        raise BadInput(
+            f"There is an avatar {NAME} in {demo.studio.host.folders().data}, which is not the demo's.",
+            "Choose another folder with --data, or none.",
+        )
     for avatar in earlier:
         for view in demo.studio.jobs.views(states=ACTIVE):
             if view.job.avatar_id == avatar.id:

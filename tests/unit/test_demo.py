@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from personal_avatar import demo
+from personal_avatar.avatars import AvatarStore
 from personal_avatar.cli import main
 from personal_avatar.jobs import queue
 from personal_avatar.standalone import host as standalone
@@ -55,3 +56,14 @@ def test_the_demo_leaves_what_it_promises_and_can_be_repeated(
 def test_results_of_others_in_the_demos_folder_are_never_its_own(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text(json.dumps({"files": [str(tmp_path / "mine.html")], "images": []}))
     assert demo._earlier(tmp_path) == [] and demo._earlier(tmp_path / "none") == []
+
+
+def test_an_avatar_of_the_users_own_that_is_called_as_the_demos_is_refused_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(standalone, "StandaloneHost", DrawingHost)
+    avatars = AvatarStore(tmp_path / "data" / "avatars")
+    avatars.save(avatars.open("Ruby", user_id="local", class_noun="man", statement="I agreed."))
+    assert main(["demo", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "demo")]) == 1
+    assert "is an avatar Ruby" in capsys.readouterr().err
+    assert [avatar.class_noun for avatar in avatars.all()] == ["man"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from contextlib import suppress
 
 from personal_avatar.errors import AvatarError, Cancelled, NotFound
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 from personal_avatar.jobs.events import Done, EventWriter, Log, Paused
-from personal_avatar.jobs.kept import STATE_FOLDER
+from personal_avatar.jobs.kept import ARTIFACTS_FOLDER, STATE_FOLDER
 from personal_avatar.jobs.means import Listener, Means
 from personal_avatar.jobs.states import ENDED, State
 from personal_avatar.jobs.store import Job, JobStore
@@ -46,6 +47,8 @@ class Runner:
         only taking it up again could need goes first."""
         if error is None or isinstance(error, Cancelled):
             self._drop_state(job_id)
+        if isinstance(error, Cancelled) and error.result is None:
+            self._drop_unwanted(job_id)
         if error is None:
             self.store.move(job_id, State.SUCCEEDED)
         else:
@@ -87,6 +90,14 @@ class Runner:
             shutil.rmtree(self.store.folder(job_id) / STATE_FOLDER, ignore_errors=True)
         except NotFound:
             return
+
+    def _drop_unwanted(self, job_id: str) -> None:
+        """What was saved by work of which nothing was to be kept; what was shown of it meanwhile stays."""
+        with suppress(NotFound, OSError):
+            folder = self.store.folder(job_id)
+            for saved in (folder / ARTIFACTS_FOLDER).glob("*") if Control(folder).asked(DISCARD) else ():
+                if saved.is_file():
+                    saved.unlink()
 
     def _release(self, job_id: str) -> None:
         for _ in range(RELEASE_TRIES):

@@ -72,8 +72,11 @@ def _trained(task: TrainTask, folder: Path, emit: EventWriter, control: Control)
             raise
         training.scores = None
         kept = finish(work, training)
+        training.clear_out()
         raise Cancelled(error.message, text("ending.hint.best"), kept) from None
-    return resuming.remembered(work, finish(work, training))
+    result = resuming.remembered(work, finish(work, training))
+    training.clear_out()
+    return result
 
 
 def _open(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> Work:

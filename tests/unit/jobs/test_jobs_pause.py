@@ -173,8 +173,13 @@ def test_a_job_that_is_taken_up_without_its_base_asks_for_it_and_goes_on_when_it
 
 def test_cancelling_a_paused_job_can_discard(house: House) -> None:
     job = paused(house)
+    saved, shown = (house.store.folder(job.id) / "artifacts" / name for name in ("a.safetensors", "samples/a.png"))
+    for file in (saved, shown):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
     view = house.queue.cancel(job.id, keep_checkpoint=False)
     assert (view.status.state, view.result, starts(house, job)) == (State.CANCELLED, None, 1)
+    assert shown.exists() and not saved.exists()
     assert not state_of(house, job).exists() and house.ended == []
 
 
