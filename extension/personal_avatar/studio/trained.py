@@ -23,7 +23,8 @@ _KINDS = {Method.TEXTUAL_INVERSION: "embeddings", Method.DREAMBOOTH: "checkpoint
 @dataclass(frozen=True)
 class Trained:
     """`own`: a person's files, there or not, each with its `companions`; `foreign`: other files that lie where one of
-    the person's was published; `contents`: SHA-256 of the person's, as far as they are known."""
+    the person's was published, and all that lies outside of the host's folders; `contents`: SHA-256 of the person's,
+    as far as they are known."""
 
     own: tuple[Path, ...]
     foreign: tuple[Path, ...]
@@ -32,8 +33,9 @@ class Trained:
 
 def trained(avatar: Avatar, views: Iterable[JobView], folders: Folders, begun: Iterable[Path]) -> Trained:
     """Where avatar and jobs say that files are, and those that lie elsewhere in the host's folders: in a subfolder, in
-    one whose own folder was renamed, or under another name. A file whose SHA-256 is known has to have it. `begun`: what
-    the jobs left of what they never told of."""
+    one whose own folder was renamed, or under another name. A file whose SHA-256 is known has to have it. What lies
+    outside of the host's folders is not its own: of a data folder that was copied they name the files of the original.
+    `begun`: what the jobs left of what they never told of."""
     views = list(views)
     points = [(point.path, point.sha256) for point in avatar.checkpoints]
     told = (point for view in views for point in (view.result or {}).get("checkpoints", []))
@@ -41,14 +43,16 @@ def trained(avatar: Avatar, views: Iterable[JobView], folders: Folders, begun: I
     known: dict[str, set[str]] = {}
     for path, sha256 in points:
         known.setdefault(path.name, set()).update({sha256} - {""})
-    published = {path for path, _ in points} | named_in(views, "files")
+    told_of = {path for path, _ in points} | named_in(views, "files") | set(begun)
+    outside = {path for path in told_of if not _is_inside(path, folders)}
+    published = told_of - outside - set(begun)
     foreign = {path for path in published if path.is_file() and known.get(path.name) and not _is_one(path, known)}
     own = {path for path in published if not any(_belongs(path, other) for other in foreign)}
     moved = (path for folder in result_folders(folders) for path in files_below(folder) if path not in published)
     own |= {path for path in moved if (path.name in known or _was_trained_here(path)) and _is_one(path, known)}
-    own |= set(begun)
+    own |= set(begun) - outside
     own -= {path for file in own if file.suffix not in COMPANIONS for path in companions(file)}
-    return Trained(tuple(sorted(own)), tuple(sorted(foreign)), frozenset().union(*known.values()))
+    return Trained(tuple(sorted(own)), tuple(sorted(foreign | outside)), frozenset().union(*known.values()))
 
 
 def lies_here(point: Checkpoint, folders: Folders) -> bool:
@@ -90,6 +94,13 @@ def _was_trained_here(path: Path) -> bool:
     """By its header alone, which is quick to read where the content of a checkpoint is not."""
     header = read_header(path) if path.suffix.lower() == ".safetensors" else None
     return header is not None and MADE_BY in header.metadata
+
+
+def _is_inside(path: Path, folders: Folders) -> bool:
+    """Whether it lies in a folder of the host, by its name or in truth: links may lead to folders, and out of them."""
+    places = (folders.data, *result_folders(folders))
+    named = any(path.is_relative_to(place) for place in places)
+    return named or any(path.resolve().is_relative_to(place.resolve()) for place in places)
 
 
 def _belongs(path: Path, file: Path) -> bool:

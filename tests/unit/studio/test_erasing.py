@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from personal_avatar.domain import Method
 from personal_avatar.errors import WrongState
+from personal_avatar.storage import write_json
 from personal_avatar.studio import Studio, TrainRequest
 from personal_avatar.training.class_folders import SHARED, noted
 
@@ -70,6 +71,51 @@ def test_a_trained_file_that_was_moved_is_found_and_erased_with_what_lies_beside
     told = moved.delete_avatar("anna")
     assert not list(loras.rglob("anna.*"))
     assert sorted(told["erased"][:-2]) == there and told["left"] == []
+
+
+@pytest.mark.parametrize("method", [Method.LORA, Method.DREAMBOOTH])
+def test_in_a_copied_data_folder_the_files_of_the_copy_are_erased_and_those_of_the_original_only_named(
+    studio: Studio, method: Method
+) -> None:
+    studio.queue.wait(studio.trainings.start(replace(ANNA, name="Bea", method=method)).id, 30)
+    data = studio.host.folders().data
+    file = studio.host.folders().results_of(method) / "bea.safetensors"
+    file.with_suffix(".png").touch()
+    copy = data.with_name("copy")
+    shutil.copytree(data, copy)
+    told = Studio(type(studio.host)(copy), serves=False).delete_avatar("bea")
+    assert sorted(told["left"]) == [str(file.with_suffix(".png")), str(file)]
+    assert str(copy / file.relative_to(data)) in told["erased"] and not list((copy / "models").rglob("bea.*"))
+    assert file.is_file() and str(file) in studio.delete_avatar("bea")["erased"]
+
+
+def test_what_a_copied_training_began_to_publish_in_the_original_is_left(studio: Studio) -> None:
+    data, copy = studio.host.folders().data, studio.host.folders().data.with_name("copy")
+    half = studio.host.folders().loras / ".anna.safetensors.0123abcd.part"
+    half.touch()
+    job = studio.jobs.folder(studio.jobs.views()[0].job.id)
+    write_json(job / "publishing.json", [{"file": str(half.with_name("anna.safetensors")), "metadata": {}}])
+    shutil.copytree(data, copy)
+    told = Studio(type(studio.host)(copy), serves=False).delete_avatar("anna")
+    assert str(half) in told["left"] and half.is_file()
+
+
+def test_a_file_in_a_folder_that_the_host_has_left_is_only_named(
+    studio: Studio, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "loras of before"
+    studio.host.folders().loras.rename(elsewhere)
+    avatar = studio.avatars.load("anna")
+    points = tuple(replace(point, path=elsewhere / point.path.name) for point in avatar.checkpoints)
+    studio.avatars.save(replace(avatar, checkpoints=points))
+    told = studio.delete_avatar("anna")
+    assert str(elsewhere / "anna.safetensors") in told["left"] and len(list(elsewhere.iterdir())) == 3
+
+
+def test_a_file_behind_a_link_to_the_data_folder_is_erased(studio: Studio, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(studio.host.folders().data, target_is_directory=True)
+    linked = Studio(type(studio.host)(tmp_path / "link"), serves=False)
+    assert linked.delete_avatar("anna")["left"] == [] and not list(studio.host.folders().loras.iterdir())
 
 
 def test_an_erasure_of_a_moved_file_that_failed_can_be_finished(studio: Studio) -> None:
