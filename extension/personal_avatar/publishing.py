@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.erasure import companions
+from personal_avatar.jobs.homing import homed
 from personal_avatar.networks import read_header
 from personal_avatar.storage import half_written, write_json
 
@@ -30,7 +31,8 @@ def begun(folder: Path) -> list[Path]:
 
 def _notes(folder: Path) -> list[dict[str, Any]]:
     try:
-        return list(json.loads((folder / NOTE).read_text(encoding="utf-8")))
+        notes = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+        return [{**noted, "file": homed(noted["file"], folder)} for noted in notes]
     except (OSError, ValueError):
         return []
 

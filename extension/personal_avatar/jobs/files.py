@@ -21,6 +21,7 @@ from personal_avatar.jobs.account import Account, last_result, read_on
 from personal_avatar.jobs.catalogue import JOB_FILE, STATUS_FILE, same_file, stamp, stamps
 from personal_avatar.jobs.events import EVENTS_FILE
 from personal_avatar.jobs.history import Effort
+from personal_avatar.jobs.homing import described
 from personal_avatar.jobs.job import Job, Status, priority_of
 from personal_avatar.jobs.kept import ARTIFACTS_FOLDER
 from personal_avatar.jobs.mending import recovered
@@ -154,7 +155,7 @@ class JobFiles:
             return Effort()
 
     def _read_job(self, job_id: str, _stamp: str) -> Job:
-        return from_json(Job, json.loads((self._folder / job_id / JOB_FILE).read_text(encoding="utf-8")))
+        return from_json(Job, described(self._folder / job_id))
 
     def _read_result(self, job_id: str, word_at: int, events_stamp: str) -> dict[str, Any] | None:
         """The stamp tells results of one place in the file apart."""

@@ -20,6 +20,7 @@ from personal_avatar.domain import Dataset, from_json, to_json
 from personal_avatar.errors import DiskFull
 from personal_avatar.jobs.control import CANCEL, PAUSE
 from personal_avatar.jobs.events import Log, Progress
+from personal_avatar.jobs.homing import homed
 from personal_avatar.jobs.kept import ASIDE_FOLDER, STATE_COMPLETE
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import storing
@@ -231,7 +232,7 @@ class Keeper:
 
 def finished_before(work: Work) -> dict[str, Any] | None:
     """The result of a training whose process ended before it could tell; None otherwise."""
-    result: dict[str, Any] | None = (storing.facts_of(work.wishes.folder) or {}).get("result")
+    result: dict[str, Any] | None = homed((storing.facts_of(work.wishes.folder) or {}).get("result"), work.folder)
     return result if result and all(Path(file).is_file() for file in result["files"]) else None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import faulthandler
-import json
 import logging
 import os
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 from personal_avatar.errors import Crashed, NanLoss, SelfTestFailed
 from personal_avatar.jobs.control import CANCEL, Control, PauseTaken
 from personal_avatar.jobs.events import Done, EventWriter, Paused, Started, failure
+from personal_avatar.jobs.homing import described
 from personal_avatar.jobs.kept import ASIDE_FOLDER, STATE_FOLDER
 from personal_avatar.naming import named
 from personal_avatar.problems import stated
@@ -75,7 +75,7 @@ def heed_signals(folder: Path, control: FolderControl) -> None:
 def _can_pause(folder: Path) -> bool:
     """False as well for a job that is damaged: it fails at once, with a name."""
     try:
-        job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        job = described(folder)
         return can_pause(job["kind"], job["payload"])
     except (OSError, ValueError, LookupError, TypeError):
         return False
@@ -97,7 +97,7 @@ def work(folder: Path, emit: EventWriter, control: Control, kinds: Mapping[str, 
 
 
 def _kind(folder: Path, kinds: Mapping[str, Kind]) -> Work:
-    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    job = described(folder)
     if job.get("kind") not in kinds:
         raise stated(Crashed, "failure.strange_job", "remedy.update_trainer", what=repr(job.get("kind")))
     return kinds[job["kind"]](job["payload"])

@@ -7,7 +7,6 @@ last state: the job goes on elsewhere from there.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -20,6 +19,7 @@ from personal_avatar.errors import ClusterUnreachable, Killed
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.jobs.executors import RaySettings
+from personal_avatar.jobs.homing import described
 from personal_avatar.problems import stated
 from personal_avatar.training.heeding import telling_what_was_kept
 from personal_avatar.wording import text
@@ -43,7 +43,7 @@ def carried(payload: dict[str, Any]) -> Work:
     def start(folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
         settings = RaySettings.of()
         heeding = Heeding(folder, emit, control)
-        job: dict[str, Any] = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        job: dict[str, Any] = described(folder)
         try:
             with telling_what_was_kept(control):
                 return _connected(settings, sending.Trip(job, task, folder, heeding), emit)

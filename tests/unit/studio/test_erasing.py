@@ -89,7 +89,7 @@ def test_in_a_copied_data_folder_the_files_of_the_copy_are_erased_and_those_of_t
     assert file.is_file() and str(file) in studio.delete_avatar("bea")["erased"]
 
 
-def test_what_a_copied_training_began_to_publish_in_the_original_is_left(studio: Studio) -> None:
+def test_what_a_copied_training_began_to_publish_is_erased_in_the_copy_alone(studio: Studio) -> None:
     data, copy = studio.host.folders().data, studio.host.folders().data.with_name("copy")
     half = studio.host.folders().loras / ".anna.safetensors.0123abcd.part"
     half.touch()
@@ -97,7 +97,7 @@ def test_what_a_copied_training_began_to_publish_in_the_original_is_left(studio:
     write_json(job / "publishing.json", [{"file": str(half.with_name("anna.safetensors")), "metadata": {}}])
     shutil.copytree(data, copy)
     told = Studio(type(studio.host)(copy), serves=False).delete_avatar("anna")
-    assert str(half) in told["left"] and half.is_file()
+    assert str(copy / half.relative_to(data)) in told["erased"] and half.is_file()
 
 
 def test_a_file_in_a_folder_that_the_host_has_left_is_only_named(

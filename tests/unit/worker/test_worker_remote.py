@@ -18,6 +18,7 @@ from personal_avatar.domain import Avatar, BaseModelFile, Family, Method, to_jso
 from personal_avatar.errors import BadInput, InvalidSettings, JobDamaged
 from personal_avatar.jobs.control import CANCEL, PAUSE, YIELD, Control, PauseTaken
 from personal_avatar.jobs.events import Event, EventWriter, Log, Parked, Progress, Stage, read_events
+from personal_avatar.jobs.places import Places
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import storing
 from personal_avatar.training.task import TrainTask
@@ -28,7 +29,6 @@ from personal_avatar.worker.cluster.following import Following
 from personal_avatar.worker.cluster.heeding import Heeding
 from personal_avatar.worker.cluster.node import NodeJob
 from personal_avatar.worker.cluster.parcels import ARRIVING, Inbox, Ledger, Note, Piece, batches, cut, inside
-from personal_avatar.worker.cluster.places import Places
 from personal_avatar.worker.cluster.sending import Trip
 from personal_avatar.worker.cluster.shared import SharedFiles
 from personal_avatar.worker.main import forget

@@ -12,6 +12,7 @@ from personal_avatar.domain import BaseModelFile, Engine, from_json, to_json
 from personal_avatar.errors import BaseNotFound, InvalidSettings
 from personal_avatar.faces.registry import CHARACTERS, DRAWN_DETECTORS
 from personal_avatar.jobs.kept import ARTIFACTS_FOLDER, STATE_COMPLETE, STATE_FOLDER
+from personal_avatar.jobs.places import Places
 from personal_avatar.problems import stated
 from personal_avatar.storage import files_below
 from personal_avatar.training.publish import stem_for
@@ -21,7 +22,6 @@ from personal_avatar.weights.matting import MODNET
 from personal_avatar.weights.registry import SFACE, YUNET
 from personal_avatar.worker.cluster.node import AVATAR, JOB, PUBLISHED
 from personal_avatar.worker.cluster.parcels import Ledger, Note
-from personal_avatar.worker.cluster.places import Places
 
 WEIGHTS = (YUNET.file_name, SFACE.file_name, MODNET.file_name, "insightface/**/*", *CHARACTERS, *DRAWN_DETECTORS)
 CACHES = ("cache/",)  # of an avatar: made anew there, and large

@@ -16,6 +16,7 @@ from personal_avatar.errors import JobDamaged, from_json
 from personal_avatar.jobs.control import PAUSE, PauseTaken
 from personal_avatar.jobs.events import Done, Event, Failed, Log, Paused, Started, parse, read_events
 from personal_avatar.jobs.kept import ARTIFACTS_FOLDER, STATE_COMPLETE, STATE_FOLDER
+from personal_avatar.jobs.places import Places
 from personal_avatar.naming import described
 from personal_avatar.photos import dataset as datasets
 from personal_avatar.problems import stated
@@ -24,7 +25,6 @@ from personal_avatar.wording import text
 from personal_avatar.worker.cluster.carrying import names
 from personal_avatar.worker.cluster.node import AVATAR, JOB, PUBLISHED, News
 from personal_avatar.worker.cluster.parcels import Inbox, Ledger, Note, batches, inside
-from personal_avatar.worker.cluster.places import Places
 from personal_avatar.worker.cluster.ray_cluster import NodeLost, Place
 from personal_avatar.worker.cluster.sending import Trip
 

@@ -10,6 +10,7 @@ from typing import Any
 from personal_avatar.environment.free import GB
 from personal_avatar.errors import DiskFull
 from personal_avatar.jobs.events import Log
+from personal_avatar.jobs.places import Places
 from personal_avatar.problems import stated
 from personal_avatar.training.task import TrainTask
 from personal_avatar.wording import text
@@ -17,7 +18,6 @@ from personal_avatar.worker.cluster.carrying import Luggage, job_there, pack
 from personal_avatar.worker.cluster.heeding import Heeding
 from personal_avatar.worker.cluster.node import Arrival
 from personal_avatar.worker.cluster.parcels import Ledger, Note, batches, cut
-from personal_avatar.worker.cluster.places import Places
 from personal_avatar.worker.cluster.ray_cluster import Place
 
 SPARE_BYTES = 10**9

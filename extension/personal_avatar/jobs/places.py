@@ -1,4 +1,5 @@
-"""The same folders have other names on another machine: paths in documents are put from the one into the other."""
+"""The same folders have other names on another machine, or after a move: paths in documents are put from the one into
+the other."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ class Places:
     pairs: tuple[tuple[str, str], ...]
 
     def there(self, data: Any) -> Any:
-        """`data` (JSON) with every text that is a path of ours as that of the other machine."""
+        """`data` (JSON) with every text that is a path of ours as that of the other place."""
         return _moved(data, _longest_first(self.pairs))
 
     def here(self, data: Any) -> Any:

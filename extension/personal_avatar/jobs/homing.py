@@ -1,0 +1,66 @@
+"""What a job was asked for, in the data folder as it is now: that may have been copied or moved since, and what is done
+in the copy is nothing to the original."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from personal_avatar.jobs.catalogue import JOB_FILE
+from personal_avatar.jobs.places import Places
+
+JOBS_FOLDER = "jobs"  # in the data folder
+
+
+def described(folder: Path) -> Any:
+    """`job.json` of the job in `folder`, as data, with the paths of its task `homed`. Raises `OSError`,
+    `ValueError`."""
+    job = _read(folder)
+    return {**job, "payload": _places(folder, job).there(job["payload"])} if _is_whole(job) else job
+
+
+def homed(told: Any, folder: Path) -> Any:
+    """A document of the job in `folder`: paths in the data folder of the time when it was asked for as they are in the
+    present one, and all else as it was told."""
+    try:
+        job = _read(folder)
+    except (OSError, ValueError):
+        return told
+    return _places(folder, job).there(told) if _is_whole(job) else told
+
+
+def _read(folder: Path) -> Any:
+    return json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+
+
+def _is_whole(job: Any) -> bool:
+    return isinstance(job, dict) and isinstance(job.get("payload"), dict)
+
+
+def _places(folder: Path, job: dict[str, Any]) -> Places:
+    """(data folder then, data folder now); nothing while they are one, nor on another machine, which has none."""
+    then, now = _home_then(job["payload"]), folder.absolute()
+    is_ours = now.name == job.get("id") and now.parent.name == JOBS_FOLDER
+    if then is None or not is_ours or _is_same(Path(then, JOBS_FOLDER, now.name), now):
+        return Places(())
+    return Places(((str(then), str(now.parents[1])),))
+
+
+def _home_then(payload: dict[str, Any]) -> PurePath | None:
+    """The data folder in which a training was asked for: that of its weights and of its avatar."""
+    task = payload.get("training", payload)
+    try:
+        kind = PureWindowsPath if "\\" in task["weights_folder"] else PurePosixPath
+        home = kind(task["weights_folder"]).parent
+        return home if home.is_absolute() and kind(task["avatar_folder"]).is_relative_to(home / "avatars") else None
+    except (KeyError, TypeError):
+        return None
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
