@@ -168,7 +168,7 @@ class AvatarStore:
             raise
 
     def add_photos(self, avatar: Avatar, photos: Iterable[Path]) -> tuple[Path, ...]:
-        """Copy the originals and their captions into the avatar's folder, named by content, in place of earlier ones.
+        """Copy the originals and their captions into the avatar's folder, named by content, beside earlier ones.
 
         The order is kept.
         """
@@ -183,16 +183,26 @@ class AvatarStore:
             if not any(fresh.parent.iterdir()):
                 fresh.parent.rmdir()
             raise
-        shutil.rmtree(target, ignore_errors=True)
-        fresh.rename(target)
-        return tuple(target / name for name in names)
+        target.mkdir(exist_ok=True)
+        placed = tuple(_placed(fresh / name, target) for name in names)
+        shutil.rmtree(fresh, ignore_errors=True)
+        return placed
 
     def photos(self, avatar_id: str) -> list[Path]:
-        """What an avatar was trained from, without captions, in the order in which it was given; all that was given
-        where its dataset was made of none of them."""
-        given, known = self._given(avatar_id), sources_of(self.folder(avatar_id) / DATASET)
-        digits = {sha256[:DIGITS] for sha256 in known}
-        return [photo for photo in given if photo.name.partition("-")[2][:DIGITS] in digits] or given
+        """What an avatar was trained from, without captions, in the order in which it was given; before that all that
+        was given, or what a dataset was made of."""
+        avatar, own = self.load(avatar_id), self.own_photos(avatar_id)
+        return own if avatar.photos and avatar.checkpoints else self.used(avatar_id, own)
+
+    def own_photos(self, avatar_id: str) -> list[Path]:
+        """All photos of an avatar, without those that were added for a training that has not succeeded."""
+        given, names = self._given(avatar_id), self.load(avatar_id).photos
+        return [photo for photo in given if photo.name in names] if names else given
+
+    def used(self, avatar_id: str, photos: Collection[Path]) -> list[Path]:
+        """Those of the photos of which the avatar's dataset was made; all where it was made of none of them."""
+        digits = {sha256[:DIGITS] for sha256 in sources_of(self.folder(avatar_id) / DATASET)}
+        return [photo for photo in photos if photo.name.partition("-")[2][:DIGITS] in digits] or list(photos)
 
     def keep_photos(self, avatar_id: str, names: Collection[str]) -> None:
         """Erase all photos but those with these names, and their captions; what is in use stays."""
@@ -236,3 +246,21 @@ def _copied(photo: Path, folder: Path, number: int) -> str:
     name = f"{number:02d}-{sha256_of(photo)[:DIGITS]}{plain_suffix(photo)}"
     copy_with_caption(photo, folder / name)
     return name
+
+
+def _placed(photo: Path, folder: Path) -> Path:
+    """Where the photo and its caption lie in `folder` from now on; with another caption it is another one there."""
+    for number in itertools.count(1):
+        target = folder / (photo.name if number == 1 else f"{photo.stem}-{number}{photo.suffix}")
+        if not target.exists():
+            if (caption := caption_file(photo)) != photo and caption.is_file():
+                caption.replace(target.with_suffix(caption.suffix))
+            return photo.replace(target)
+        if _caption(target) == _caption(photo):
+            return target
+    raise AssertionError
+
+
+def _caption(photo: Path) -> bytes | None:
+    file = caption_file(photo)
+    return file.read_bytes() if file.is_file() else None

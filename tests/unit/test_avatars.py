@@ -150,17 +150,38 @@ def test_spaces_around_a_class_noun_are_not_in_the_trigger(store: AvatarStore) -
     assert (avatar.class_noun, avatar.trigger) == ("guide dog", "sks guide dog")
 
 
-def test_photos_replace_earlier_ones_and_lose_their_names(store: AvatarStore, tmp_path: Path) -> None:
+def test_photos_lie_beside_earlier_ones_and_lose_their_names(store: AvatarStore, tmp_path: Path) -> None:
     avatar = saved(store)
     given = tmp_path / "given"
-    store.add_photos(avatar, [photo(given, "old.png")])
+    old = store.add_photos(avatar, [photo(given, "old.png")])
     files = [photo(given, "IMG 1.JPEG"), photo(given, "..png", b"other"), photo(given, "x.\udcff")]
     paths = store.add_photos(avatar, files)
     folder = store.folder(avatar.id) / "photos"
-    assert sorted(folder.iterdir()) == sorted(paths)
+    assert sorted(folder.iterdir()) == sorted((*old, *paths))
     assert [path.read_bytes() for path in paths] == [b"jpeg", b"other", b"jpeg"]
     assert [path.suffix for path in paths] == [".jpeg", ".png", ""]
     assert all("IMG" not in path.name for path in paths)
+
+
+def test_a_photo_that_is_there_is_not_copied_twice_unless_its_caption_is_another(
+    store: AvatarStore, tmp_path: Path
+) -> None:
+    avatar, given = saved(store), photo(tmp_path / "given", "a.png")
+    (first,) = store.add_photos(avatar, [given])
+    given.with_suffix(".txt").write_text("a man")
+    (second,) = store.add_photos(avatar, [given])
+    assert first != second and not first.with_suffix(".txt").exists()
+    assert second.with_suffix(".txt").read_text() == "a man"
+    assert store.add_photos(avatar, [given]) == (second,)
+    assert store.photos(avatar.id) == sorted([first, second])
+
+
+def test_only_its_own_photos_are_an_avatars(store: AvatarStore, tmp_path: Path) -> None:
+    avatar = saved(store)
+    (own,) = store.add_photos(avatar, [photo(tmp_path / "given", "a.png")])
+    store.save(replace(avatar, photos=(own.name,)))
+    store.add_photos(avatar, [photo(tmp_path / "given", "b.png", b"stranger")])
+    assert store.photos(avatar.id) == [own]
 
 
 def test_photos_that_cannot_be_copied_leave_the_earlier_ones(store: AvatarStore, tmp_path: Path) -> None:

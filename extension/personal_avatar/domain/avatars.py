@@ -36,7 +36,10 @@ class Consent:
 
 @dataclass(frozen=True)
 class Avatar:
-    """A person (or an invented character) that can be put into pictures; one folder, relocatable."""
+    """A person (or an invented character) that can be put into pictures; one folder, relocatable.
+
+    `photos`: names of the files that are this person's; empty where an earlier version did not note them, and all are.
+    """
 
     id: str
     name: str
@@ -52,6 +55,7 @@ class Avatar:
     consent: Consent | None = None
     job_id: str = ""
     earlier_consents: tuple[Consent, ...] = ()
+    photos: tuple[str, ...] = ()
     version: int = FORMAT_VERSION
 
     @property
@@ -62,6 +66,15 @@ class Avatar:
     def agreed(self, consent: Consent) -> Avatar:
         """With one more statement; what was stated before stays."""
         return replace(self, consent=consent, earlier_consents=self.consents)
+
+    def narrowed(self, consent: Consent, photo_sha256: tuple[str, ...]) -> Avatar:
+        """With that statement as the latest, for those of its photos alone, and not twice."""
+        def is_same(one: Consent) -> bool:
+            return replace(one, photo_sha256=consent.photo_sha256) == consent and set(one.photo_sha256) <= given
+
+        given = set(consent.photo_sha256)
+        others = tuple(one for one in self.consents if not is_same(one))
+        return replace(self, consent=replace(consent, photo_sha256=photo_sha256), earlier_consents=others)
 
     @property
     def best(self) -> Checkpoint | None:

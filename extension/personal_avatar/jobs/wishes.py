@@ -172,5 +172,5 @@ class Wishes:
 
 
 def has_photos(job: Job) -> bool:
-    """Whether all photos that the job was given are still there; a later training of the same avatar replaces them."""
+    """Whether all photos that the job was given are still there; those that it refused go with another's success."""
     return all(os.path.isfile(photo) for photo in job.payload.get("photos") or () if isinstance(photo, str))

@@ -2,19 +2,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.caveats import told_in
-from personal_avatar.domain import Avatar, Checkpoint, Consent, from_json
+from personal_avatar.domain import Avatar, Checkpoint, from_json
+from personal_avatar.errors import NotFound
 from personal_avatar.jobs.endings import retell
-from personal_avatar.jobs.states import ACTIVE
-from personal_avatar.jobs.store import Job
+from personal_avatar.jobs.states import ACTIVE, State
+from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio.compared import views_of
 from personal_avatar.studio.works import COMPARED, TRAIN
+from personal_avatar.training.task import TrainTask
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
@@ -27,7 +29,25 @@ def taken(studio: Studio, job: Job, result: dict[str, Any]) -> None:
         _take(studio, job, result)
     if job.kind in COMPARED:
         used = {photo.name for photo in studio.avatars.photos(job.avatar_id)}
-        studio.avatars.keep_photos(job.avatar_id, used | _awaited(studio, job))
+        studio.avatars.keep_photos(job.avatar_id, used | _awaited(studio, job.avatar_id, job.id))
+
+
+def dropped(studio: Studio, view: JobView) -> None:
+    """Photos that only this job needed, which failed or was cancelled, are erased."""
+    if view.job.kind not in COMPARED or view.status.state is State.SUCCEEDED:
+        return
+    with studio.starting:
+        try:
+            drop_photos(studio, view.job.avatar_id)
+        except NotFound:
+            return  # erased meanwhile
+
+
+def drop_photos(studio: Studio, avatar_id: str, others: Collection[str] = ()) -> None:
+    """Erase the photos of an avatar that are neither its own nor needed by a job, nor `others`; no training may be
+    started meanwhile."""
+    own = {photo.name for photo in studio.avatars.own_photos(avatar_id)}
+    studio.avatars.keep_photos(avatar_id, own.union(others, _awaited(studio, avatar_id)))
 
 
 def _take(studio: Studio, job: Job, result: dict[str, Any]) -> None:
@@ -42,20 +62,26 @@ def _take(studio: Studio, job: Job, result: dict[str, Any]) -> None:
     if measured:
         studio.sizing.learn(job, result)
     studio.avatars.save(replace(
-        avatar.with_checkpoints(points), reference=tuple(result["reference"]), recogniser=result["recogniser"],
-        dataset_fingerprint=result["dataset_fingerprint"], job_id=job.id, consent=_narrowed(studio, avatar),
+        _asked(studio, job, avatar).with_checkpoints(points), reference=tuple(result["reference"]),
+        recogniser=result["recogniser"], dataset_fingerprint=result["dataset_fingerprint"], job_id=job.id,
     ))
 
 
-def _narrowed(studio: Studio, avatar: Avatar) -> Consent | None:
-    """To the photos that are used."""
-    used = tuple(map(sha256_of, studio.avatars.photos(avatar.id)))
-    return replace(avatar.consent, photo_sha256=used) if avatar.consent else None
+def _asked(studio: Studio, job: Job, avatar: Avatar) -> Avatar:
+    """With what the training was asked for with: class, consent, and of its photos those that are used."""
+    task = from_json(TrainTask, job.payload)
+    used, asked = studio.avatars.used(avatar.id, [photo for photo in task.photos if photo.is_file()]), task.avatar
+    if asked.consent is not None:
+        avatar = avatar.narrowed(asked.consent, tuple(map(sha256_of, used)))
+    return replace(
+        avatar, class_noun=asked.class_noun, trigger=asked.trigger, base_title=asked.base_title,
+        photos=tuple(photo.name for photo in used),
+    )
 
 
-def _awaited(studio: Studio, job: Job) -> set[str]:
-    """Names of the photos that other jobs of the avatar need yet, or again."""
-    others = (view for view in views_of(studio.jobs, job.avatar_id) if view.job.id != job.id)
+def _awaited(studio: Studio, avatar_id: str, but: str = "") -> set[str]:
+    """Names of the photos that jobs of the avatar need yet, or again; `but`: without that job."""
+    others = (view for view in views_of(studio.jobs, avatar_id) if view.job.id != but)
     going = (one for one in others if one.status.state in ACTIVE or studio.queue.can_go_on(one))
     given = (one.job.payload.get("training", one.job.payload).get("photos", ()) for one in going)
     return {Path(photo).name for photos in given for photo in photos}

@@ -38,7 +38,7 @@ from personal_avatar.studio.rankings import Rankings
 from personal_avatar.studio.remains import cleared
 from personal_avatar.studio.requests import CreateRequest, labels, photos_meant, refuse_count
 from personal_avatar.studio.restoring import Restoring
-from personal_avatar.studio.results import taken
+from personal_avatar.studio.results import dropped, taken
 from personal_avatar.studio.sizing import Sizing
 from personal_avatar.studio.trained import here
 from personal_avatar.studio.trainings import Trainings
@@ -86,6 +86,7 @@ class Studio:
         self.sizing = Sizing(self)
         self.captions = Captioning(self)
         self.webhooks = Webhooks(self)
+        self.queue.listen(partial(dropped, self))
         self.queue.listen(self.webhooks.ended)
         self._analyser: FaceAnalyser | None = None
         self.starting = threading.Lock()

@@ -29,6 +29,7 @@ from personal_avatar.studio.requests import (
     refuse_count,
     refuse_language,
 )
+from personal_avatar.studio.results import drop_photos
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.fitness import refuse_unfit
 from personal_avatar.training.plan import (
@@ -151,10 +152,20 @@ class Trainings:
     def _with_photos(
         self, avatar: Avatar, given: Sequence[Path], base: BaseModelFile
     ) -> tuple[Avatar, tuple[Path, ...]]:
-        photos = self._studio.avatars.add_photos(avatar, given)
+        """The avatar as it will be when it was trained on these. Of one that was trained before, what is kept stays as
+        it is until then."""
+        store = self._studio.avatars
+        known = store.load(avatar.id)
+        if known.checkpoints and not known.photos:
+            known = replace(known, photos=tuple(photo.name for photo in store.photos(avatar.id)))
+            store.save(known)
+        photos = store.add_photos(avatar, given)
         consent = replace(avatar.consent, photo_sha256=tuple(map(sha256_of, photos))) if avatar.consent else None
-        avatar = replace(avatar, consent=consent, base_title=base.title)
-        self._studio.avatars.save(avatar)
+        names = tuple(photo.name for photo in photos)
+        avatar = replace(avatar, consent=consent, base_title=base.title, photos=names)
+        if not known.checkpoints:
+            store.save(avatar)
+        drop_photos(self._studio, avatar.id, names)
         kohya.keep(kohya.origins(given), self._studio.avatars.folder(avatar.id) / ORIGINS)
         return avatar, photos
 

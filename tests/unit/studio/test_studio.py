@@ -146,7 +146,8 @@ def test_a_full_disk_at_the_start_of_another_training_leaves_the_person(
 ) -> None:
     studio = make()
     studio.queue.wait(studio.trainings.start(REQUEST).id, 30)
-    known = studio.avatars.load("anna")
+    known = replace(studio.avatars.load("anna"), photos=())  # as earlier versions wrote it
+    studio.avatars.save(known)
     full_disk(monkeypatch)
     with pytest.raises(OSError, match="No space left"):
         studio.trainings.start(REQUEST)
