@@ -266,7 +266,7 @@ def test_who_has_no_patience_with_a_long_step_is_told_how_the_job_is_seen_and_go
     assert (said.status, said.document["state"]) == (130, "running")
     job = said.document["job"]
     assert f"jobs show {job[:8]}" in said.err and f"jobs resume {job[:8]}" in said.err
-    (data / "jobs" / job / "finish").touch()
+    finish(data, job)
 
 
 def test_of_nobody_and_of_nothing_there_is_no_table(run: Run, data: Path, tmp_path: Path) -> None:
