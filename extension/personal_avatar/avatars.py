@@ -249,16 +249,17 @@ def _copied(photo: Path, folder: Path, number: int) -> str:
 
 
 def _placed(photo: Path, folder: Path) -> Path:
-    """Where the photo and its caption lie in `folder` from now on; with another caption it is another one there."""
-    for number in itertools.count(1):
-        target = folder / (photo.name if number == 1 else f"{photo.stem}-{number}{photo.suffix}")
-        if not target.exists():
-            if (caption := caption_file(photo)) != photo and caption.is_file():
-                caption.replace(target.with_suffix(caption.suffix))
-            return photo.replace(target)
-        if _caption(target) == _caption(photo):
-            return target
-    raise AssertionError
+    """Where the photo and its caption lie in `folder` from now on; with another caption it is another one there. One
+    that is there already stays, and is mended."""
+    alike = (one for one in folder.glob(f"{photo.stem}*") if one.suffix == photo.suffix)
+    there = [one for one in alike if _caption(one) == _caption(photo)]
+    if there:
+        return photo.replace(min(there))
+    names = (f"{photo.stem}{'' if number == 1 else f'-{number}'}{photo.suffix}" for number in itertools.count(1))
+    target = next(folder / name for name in names if not (folder / name).exists())
+    if (caption := caption_file(photo)) != photo and caption.is_file():
+        caption.replace(target.with_suffix(caption.suffix))
+    return photo.replace(target)
 
 
 def _caption(photo: Path) -> bytes | None:

@@ -176,6 +176,22 @@ def test_a_photo_that_is_there_is_not_copied_twice_unless_its_caption_is_another
     assert store.photos(avatar.id) == sorted([first, second])
 
 
+def test_a_photo_keeps_its_name_as_long_as_it_lies_there_with_its_caption(store: AvatarStore, tmp_path: Path) -> None:
+    avatar, given = saved(store), photo(tmp_path / "given", "a.png")
+    store.add_photos(avatar, [given])
+    given.with_suffix(".txt").write_text("a man")
+    (second,) = store.add_photos(avatar, [given])
+    store.keep_photos(avatar.id, {second.name})
+    assert store.add_photos(avatar, [given]) == (second,) and store.photos(avatar.id) == [second]
+
+
+def test_a_damaged_photo_is_mended_by_the_one_that_is_given_again(store: AvatarStore, tmp_path: Path) -> None:
+    avatar, given = saved(store), photo(tmp_path / "given", "a.png")
+    (first,) = store.add_photos(avatar, [given])
+    first.write_bytes(b"")
+    assert store.add_photos(avatar, [given]) == (first,) and first.read_bytes() == given.read_bytes()
+
+
 def test_only_its_own_photos_are_an_avatars(store: AvatarStore, tmp_path: Path) -> None:
     avatar = saved(store)
     (own,) = store.add_photos(avatar, [photo(tmp_path / "given", "a.png")])

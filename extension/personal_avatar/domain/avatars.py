@@ -67,6 +67,12 @@ class Avatar:
         """With one more statement; what was stated before stays."""
         return replace(self, consent=consent, earlier_consents=self.consents)
 
+    def with_consent(self, consent: Consent | None) -> Avatar:
+        """With that statement among the earlier ones, where it is not known."""
+        if consent is None or consent in self.consents:
+            return self
+        return replace(self, earlier_consents=(*self.earlier_consents, consent))
+
     def narrowed(self, consent: Consent, photo_sha256: tuple[str, ...]) -> Avatar:
         """With that statement as the latest, for those of its photos alone, and not twice."""
         def is_same(one: Consent) -> bool:

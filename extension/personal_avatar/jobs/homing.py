@@ -31,6 +31,19 @@ def homed(told: Any, folder: Path) -> Any:
     return _places(folder, job).there(told) if _is_whole(job) else told
 
 
+def is_copied(folder: Path) -> bool:
+    """Whether the job in `folder` was asked for in another data folder, which still has it, too."""
+    try:
+        job = _read(folder)
+    except (OSError, ValueError):
+        return False
+    then = _home_then(job["payload"]) if _is_whole(job) else None
+    if then is None:
+        return False
+    original = Path(then, JOBS_FOLDER, folder.name)
+    return original.is_dir() and not _is_same(original, folder)
+
+
 def _read(folder: Path) -> Any:
     return json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
 

@@ -40,7 +40,7 @@ def begin(dataset: Dataset) -> None:
     """Remove the earlier dataset of ours; what will be written is noted before it is."""
     folder = dataset.folder
     earlier = _known(folder)
-    left = [folder / name for name in _files(folder) if name in earlier]
+    left = [folder / name for name in _files(folder) if name in earlier or _is_cache(name, earlier)]
     write_json(folder / UNFINISHED, {"unfinished": sorted({*earlier, *_written(dataset)})})
     (folder / MANIFEST).unlink(missing_ok=True)
     for file in left:
@@ -93,6 +93,8 @@ def _files(folder: Path) -> Iterator[str]:
 def _is_ours(folder: Path, name: str, known: Mapping[str, str | None]) -> bool:
     """A caption that no longer says what was written is of whoever changed it."""
     file = folder / name
+    if _is_cache(name, known):
+        return True
     if name not in known or file.is_symlink():
         return False
     caption = known[name]
@@ -100,6 +102,11 @@ def _is_ours(folder: Path, name: str, known: Mapping[str, str | None]) -> bool:
         return caption is None or file.read_text(encoding="utf-8").strip() == caption.strip()
     except (OSError, ValueError):
         return False
+
+
+def _is_cache(name: str, known: Iterable[str]) -> bool:
+    """Latents that sd-scripts keep beside a picture of ours: of what it was."""
+    return name.endswith(".npz") and any(name.startswith(one.rpartition(".")[0]) for one in known)
 
 
 def _known(folder: Path) -> dict[str, str | None]:

@@ -10,6 +10,7 @@ from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Avatar
 from personal_avatar.erasure import companions, erase_folder, erase_trained, erased
 from personal_avatar.errors import WrongState
+from personal_avatar.jobs.homing import is_copied
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import JobView, named_in
 from personal_avatar.names import same_name
@@ -42,7 +43,8 @@ class Erasing:
             if any(view.status.state in ACTIVE for view in views):
                 raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
             half = [path for view in views for path in self._begun(view)]
-            found = trained(avatar, views, self._studio.host.folders(), half)
+            is_copy = any(is_copied(self._studio.jobs.folder(view.job.id)) for view in views)
+            found = trained(avatar, views, self._studio.host.folders(), half, is_copy)
             painted = self._painted(found)
             gone = _there([*found.own, *painted])
             made = [view for view in views if view.job.kind != RANK]  # what was ranked is somebody's own

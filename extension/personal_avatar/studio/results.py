@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.caveats import told_in
-from personal_avatar.domain import Avatar, Checkpoint, from_json
+from personal_avatar.domain import Avatar, Checkpoint, Method, from_json
 from personal_avatar.errors import NotFound
 from personal_avatar.jobs.endings import retell
+from personal_avatar.jobs.kept import ARTIFACTS_FOLDER
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.storage import sha256_of
@@ -21,12 +22,15 @@ from personal_avatar.training.task import TrainTask
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
 
+CHECKPOINTS = (".safetensors", ".yaml")  # saved while a training ran, and what says how they are to be read
+
 
 def taken(studio: Studio, job: Job, result: dict[str, Any]) -> None:
     """Take what a training made into the avatar; runs once, before the job counts as succeeded. Photos that were
     refused are erased with the last job that needs them."""
     if job.kind == TRAIN:
         _take(studio, job, result)
+        _clear_out(studio.jobs.folder(job.id), result)
     if job.kind in COMPARED:
         used = {photo.name for photo in studio.avatars.photos(job.avatar_id)}
         studio.avatars.keep_photos(job.avatar_id, used | _awaited(studio, job.avatar_id, job.id))
@@ -57,14 +61,24 @@ def _take(studio: Studio, job: Job, result: dict[str, Any]) -> None:
     if found:
         retell(studio.jobs.folder(job.id), told_in(result, found))
     measured = result.get("resemblance") or any(point.likeness is not None for point in points)
-    if avatar.best is not None and not measured:
-        return  # cut short before it was measured: the earlier file stays in use
+    if avatar.best is not None and not measured:  # cut short: the earlier file stays in use
+        studio.avatars.save(avatar.with_consent(from_json(TrainTask, job.payload).avatar.consent))
+        return
     if measured:
         studio.sizing.learn(job, result)
     studio.avatars.save(replace(
         _asked(studio, job, avatar).with_checkpoints(points), reference=tuple(result["reference"]),
         recogniser=result["recogniser"], dataset_fingerprint=result["dataset_fingerprint"], job_id=job.id,
     ))
+
+
+def _clear_out(folder: Path, result: Mapping[str, Any]) -> None:
+    """Of a training whose files are as large as the checkpoint none stays besides the published one."""
+    if result["method"] != Method.DREAMBOOTH.value:
+        return
+    for file in (folder / ARTIFACTS_FOLDER).glob("*"):
+        if file.suffix in CHECKPOINTS:
+            file.unlink(missing_ok=True)
 
 
 def _asked(studio: Studio, job: Job, avatar: Avatar) -> Avatar:

@@ -23,19 +23,21 @@ _KINDS = {Method.TEXTUAL_INVERSION: "embeddings", Method.DREAMBOOTH: "checkpoint
 @dataclass(frozen=True)
 class Trained:
     """`own`: a person's files, there or not, each with its `companions`; `foreign`: other files that lie where one of
-    the person's was published, and all that lies outside of the host's folders; `contents`: SHA-256 of the person's,
-    as far as they are known."""
+    the person's was published, and those of an original of the data folder; `contents`: SHA-256 of the person's, as far
+    as they are known."""
 
     own: tuple[Path, ...]
     foreign: tuple[Path, ...]
     contents: frozenset[str] = frozenset()
 
 
-def trained(avatar: Avatar, views: Iterable[JobView], folders: Folders, begun: Iterable[Path]) -> Trained:
+def trained(
+    avatar: Avatar, views: Iterable[JobView], folders: Folders, begun: Iterable[Path], is_copy: bool = False
+) -> Trained:
     """Where avatar and jobs say that files are, and those that lie elsewhere in the host's folders: in a subfolder, in
-    one whose own folder was renamed, or under another name. A file whose SHA-256 is known has to have it. What lies
-    outside of the host's folders is not its own: of a data folder that was copied they name the files of the original.
-    `begun`: what the jobs left of what they never told of."""
+    one whose own folder was renamed, or under another name. A file whose SHA-256 is known has to have it. `begun`: what
+    the jobs left of what they never told of. `is_copy`: of a data folder that is still there, too: what lies outside of
+    the host's folders is the original's."""
     views = list(views)
     points = [(point.path, point.sha256) for point in avatar.checkpoints]
     told = (point for view in views for point in (view.result or {}).get("checkpoints", []))
@@ -44,7 +46,7 @@ def trained(avatar: Avatar, views: Iterable[JobView], folders: Folders, begun: I
     for path, sha256 in points:
         known.setdefault(path.name, set()).update({sha256} - {""})
     told_of = {path for path, _ in points} | named_in(views, "files") | set(begun)
-    outside = {path for path in told_of if not _is_inside(path, folders)}
+    outside = {path for path in told_of if is_copy and not _is_inside(path, folders)}
     published = told_of - outside - set(begun)
     foreign = {path for path in published if path.is_file() and known.get(path.name) and not _is_one(path, known)}
     own = {path for path in published if not any(_belongs(path, other) for other in foreign)}

@@ -72,11 +72,8 @@ def _trained(task: TrainTask, folder: Path, emit: EventWriter, control: Control)
             raise
         training.scores = None
         kept = finish(work, training)
-        training.clear_out()
         raise Cancelled(error.message, text("ending.hint.best"), kept) from None
-    result = resuming.remembered(work, finish(work, training))
-    training.clear_out()
-    return result
+    return resuming.remembered(work, finish(work, training))
 
 
 def _open(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> Work:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -137,22 +137,15 @@ class Training:
 
     def thin_out(self) -> None:
         """Of files that are as large as the base, only the best and the last stay."""
+        if not self.method.heavy:
+            return
         kept = {self.best.path, self.points[-1].path}
-        if self.method.heavy:
-            _remove(point for point in self.points if point.path not in kept)
-
-    def clear_out(self) -> None:
-        """None of them stays, once the best is published."""
-        if self.method.heavy:
-            _remove(self.points)
+        for point in self.points:
+            if point.path not in kept:
+                point.path.unlink(missing_ok=True)
+                point.path.with_suffix(".yaml").unlink(missing_ok=True)
 
     def load_best(self) -> Point:
         """Its weights, as they are in its file."""
         self.method.load(self.method.read(self.best.path))
         return self.best
-
-
-def _remove(points: Iterable[Point]) -> None:
-    for point in points:
-        point.path.unlink(missing_ok=True)
-        point.path.with_suffix(".yaml").unlink(missing_ok=True)

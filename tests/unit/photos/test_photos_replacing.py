@@ -146,6 +146,18 @@ def test_files_of_others_that_are_in_nobodys_way_stay(
     assert stranger.read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("ending", [".npz", "_0512x0512_sd.npz"])
+def test_latents_that_a_trainer_kept_beside_our_pictures_go_with_them(
+    make: Callable[..., Any], photos: list[Path], tmp_path: Path, ending: str
+) -> None:
+    dataset = make(photos, tmp_path / "out")
+    picture = dataset.folder / dataset.samples[0].image
+    kept = picture.with_name(f"{picture.stem}{ending}")
+    kept.touch()
+    assert make(photos, tmp_path / "out", 256).resolution_px == 256
+    assert not kept.exists()
+
+
 def test_a_manifest_cannot_name_files_elsewhere(make: Callable[..., Any], photos: list[Path], tmp_path: Path) -> None:
     dataset = make(photos, tmp_path / "out")
     manifest = dataset.folder / "manifest.json"

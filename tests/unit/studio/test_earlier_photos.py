@@ -12,7 +12,7 @@ from personal_avatar.jobs.endings import STATE_COMPLETE, STATE_FOLDER
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job
 from personal_avatar.storage import sha256_of, write_json
-from personal_avatar.studio import Studio, TrainRequest
+from personal_avatar.studio import Studio, TrainRequest, results
 
 from tests.unit.api.house import GOOD, LEARN, build_studio, failing
 
@@ -163,3 +163,36 @@ def test_erasing_takes_the_photos_of_every_training(studio: Studio) -> None:
     assert len(files(studio)) == 5
     assert "3 photos" in studio.delete_avatar("bea")["erased"]
     assert not folder.exists()
+
+
+SAVING = """
+(folder / "artifacts" / "samples").mkdir(parents=True)
+for name in ("bea-000001.safetensors", "bea-000001.yaml", "report.html", "samples/1.png"):
+    (folder / "artifacts" / name).touch()
+"""
+
+
+@pytest.mark.parametrize(("method", "left"), [
+    (Method.DREAMBOOTH, ["report.html", "samples"]),
+    (Method.LORA, ["bea-000001.safetensors", "bea-000001.yaml", "report.html", "samples"]),
+])
+def test_checkpoints_of_a_dreambooth_do_not_stay_besides_the_published_one(
+    studio: Studio, method: Method, left: list[str]
+) -> None:
+    job = trained(studio, replace(BEA, method=method), learn=SAVING + LEARN)
+    assert sorted(path.name for path in (studio.jobs.folder(job.id) / "artifacts").iterdir()) == left
+
+
+def test_consent_to_a_training_that_was_cut_short_stands_in_the_avatar(studio: Studio) -> None:
+    job = trained(studio, BEA)
+    result = studio.jobs.view(job.id).result or {}
+    known = studio.avatars.load("bea")
+    other = replace(job, payload={**job.payload, "avatar": {
+        **job.payload["avatar"], "consent": {"statement": "To more.", "given_by": "local", "given_at": "2026-01-01"},
+    }})
+    unmeasured = {**result, "likeness": None, "checkpoints": [{**result["checkpoint"], "likeness": None}]}
+    for _ in range(2):  # the same twice, as after a crash
+        results.taken(studio, other, unmeasured)
+    found = studio.avatars.load("bea")
+    assert [consent.statement for consent in found.consents] == ["To more.", "Bea agreed."]
+    assert replace(found, earlier_consents=()) == known

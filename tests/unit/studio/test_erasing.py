@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,7 +83,8 @@ def test_in_a_copied_data_folder_the_files_of_the_copy_are_erased_and_those_of_t
     file = studio.host.folders().results_of(method) / "bea.safetensors"
     file.with_suffix(".png").touch()
     copy = data.with_name("copy")
-    shutil.copytree(data, copy)
+    with suppress(shutil.Error):  # a claim that was given back meanwhile
+        shutil.copytree(data, copy)
     told = Studio(type(studio.host)(copy), serves=False).delete_avatar("bea")
     assert sorted(told["left"]) == [str(file.with_suffix(".png")), str(file)]
     assert str(copy / file.relative_to(data)) in told["erased"] and not list((copy / "models").rglob("bea.*"))
@@ -95,12 +97,13 @@ def test_what_a_copied_training_began_to_publish_is_erased_in_the_copy_alone(stu
     half.touch()
     job = studio.jobs.folder(studio.jobs.views()[0].job.id)
     write_json(job / "publishing.json", [{"file": str(half.with_name("anna.safetensors")), "metadata": {}}])
-    shutil.copytree(data, copy)
+    with suppress(shutil.Error):  # a claim that was given back meanwhile
+        shutil.copytree(data, copy)
     told = Studio(type(studio.host)(copy), serves=False).delete_avatar("anna")
     assert str(copy / half.relative_to(data)) in told["erased"] and half.is_file()
 
 
-def test_a_file_in_a_folder_that_the_host_has_left_is_only_named(
+def test_a_file_in_a_folder_that_the_host_has_left_is_erased(
     studio: Studio, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "loras of before"
@@ -109,7 +112,7 @@ def test_a_file_in_a_folder_that_the_host_has_left_is_only_named(
     points = tuple(replace(point, path=elsewhere / point.path.name) for point in avatar.checkpoints)
     studio.avatars.save(replace(avatar, checkpoints=points))
     told = studio.delete_avatar("anna")
-    assert str(elsewhere / "anna.safetensors") in told["left"] and len(list(elsewhere.iterdir())) == 3
+    assert str(elsewhere / "anna.safetensors") in told["erased"] and not list(elsewhere.iterdir())
 
 
 def test_a_file_behind_a_link_to_the_data_folder_is_erased(studio: Studio, tmp_path: Path) -> None:

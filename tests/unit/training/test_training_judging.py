@@ -78,18 +78,6 @@ def test_of_large_checkpoints_the_best_and_the_last_are_kept(tmp_path: Path) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "2.safetensors", "2.yaml", "4.safetensors", "4.yaml"
     ]
-    Training.clear_out(training)  # type: ignore[arg-type]
-    assert not list(tmp_path.iterdir())
-
-
-def test_small_checkpoints_all_stay(tmp_path: Path) -> None:
-    points = [Point(step, tmp_path / str(step), 0.0, 0.0, (), (), 1.0, 0.5) for step in (1, 2, 3)]
-    for point in points:
-        point.path.touch()
-    training: Any = SimpleNamespace(points=points, best=points[0], method=SimpleNamespace(heavy=False))
-    Training.thin_out(training)
-    Training.clear_out(training)
-    assert all(point.path.is_file() for point in points)
 
 
 def test_of_equal_checkpoints_the_one_that_learned_longest_is_the_best(tmp_path: Path) -> None:
