@@ -74,7 +74,7 @@ def _take(studio: Studio, job: Job, result: dict[str, Any]) -> None:
 
 def _clear_out(folder: Path, result: Mapping[str, Any]) -> None:
     """Of a training whose files are as large as the checkpoint none stays besides the published one."""
-    if result["method"] != Method.DREAMBOOTH.value:
+    if result.get("method") != Method.DREAMBOOTH.value:
         return
     for file in (folder / ARTIFACTS_FOLDER).glob("*"):
         if file.suffix in CHECKPOINTS:
