@@ -278,13 +278,15 @@ def test_a_trained_checkpoint_is_tried_and_the_chosen_one_is_back(
     assert error["code"] == "SELFTEST" and "changes nothing" in error["message"]
 
 
-def test_files_for_another_checkpoint_are_not_tried(families: Server, families_data: Path) -> None:
+def test_of_files_for_another_checkpoint_only_checkpoints_are_tried(families: Server, families_data: Path) -> None:
     choose(families, "sd1")
     other = base_of(families_data, BY_NAME["sdxl-eps"])
     lora = write_lora(families_data, other, "other-lora", {"lora_unet_nowhere": (8, 8)})
     embedding = write_embedding(families_data, other, "pa-other", {"clip_l": np.ones((1, 5), np.float32)})
     checkpoint = write_checkpoint(other, "other-checkpoint", 1.0)
-    for file in (lora, embedding, checkpoint):
+    for file in (lora, embedding):
         assert [told["code"] for told in published(families, file)["answer"]] == ["NOT_TRIED_BASE"]
         assert f"{file.name} was saved, but not tried" in families.log()
+    assert published(families, checkpoint) == {"answer": []}
+    assert f"{checkpoint.name}: works" in families.log()
     embedding.unlink()
