@@ -106,7 +106,8 @@ def _is_ours(folder: Path, name: str, known: Mapping[str, str | None]) -> bool:
 
 def _is_cache(name: str, known: Iterable[str]) -> bool:
     """Latents that sd-scripts keep beside a picture of ours: of what it was."""
-    return name.endswith(".npz") and any(name.startswith(one.rpartition(".")[0]) for one in known)
+    pictures = (stem for stem, ending in map(os.path.splitext, known) if ending)
+    return name.endswith(".npz") and any(name.startswith(picture) for picture in pictures)
 
 
 def _known(folder: Path) -> dict[str, str | None]:

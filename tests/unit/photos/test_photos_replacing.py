@@ -14,6 +14,7 @@ from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.photos import kohya
 from personal_avatar.photos import prepare as preparing
 from personal_avatar.photos.prepare import load_dataset, prepare
+from personal_avatar.photos.replacing import _is_cache
 from personal_avatar.photos.report import check
 from personal_avatar.wording import text
 from PIL import Image
@@ -156,6 +157,11 @@ def test_latents_that_a_trainer_kept_beside_our_pictures_go_with_them(
     kept.touch()
     assert make(photos, tmp_path / "out", 256).resolution_px == 256
     assert not kept.exists()
+
+
+def test_a_name_that_is_no_pictures_makes_no_latents_ours() -> None:
+    assert not _is_cache("images/mine.npz", ["", "images", "manifest"])
+    assert _is_cache("images/1_sks/001.npz", ["images/1_sks/001.png"])
 
 
 def test_a_manifest_cannot_name_files_elsewhere(make: Callable[..., Any], photos: list[Path], tmp_path: Path) -> None:
