@@ -54,6 +54,16 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def known_photos() -> Iterator[None]:
+    """No photo is looked at twice in one process."""
+    from tests.seen_before import remember
+
+    with pytest.MonkeyPatch.context() as patch:
+        remember(patch)
+        yield
+
+
 @pytest.fixture(scope="session")
 def weights_folder() -> Path:
     """A folder with the real detector and recogniser; fetched by pip once and kept in .cache."""

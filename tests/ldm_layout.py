@@ -28,17 +28,21 @@ __all__ = [
 
 
 def usual(folder: Path) -> str:
-    """A checkpoint of the size of Stable Diffusion 1.5 in `folder`, without weights; answers its title."""
+    """A checkpoint of the size of Stable Diffusion 1.5 in `folder`, without weights; answers its title. One byte a
+    number, as whoever chooses it waits for its hash."""
     folder.mkdir(parents=True, exist_ok=True)
-    return header_only(folder / "usual.safetensors", shapes_of(STANDARD)).stem
+    return header_only(folder / "usual.safetensors", shapes_of(STANDARD), ("F8_E4M3", 1)).stem
 
 
-def header_only(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Path:
-    """Write a safetensors file whose header is true and whose weights are a hole in it; answers `path`."""
+def header_only(
+    path: Path, shapes: Mapping[str, tuple[int, ...]], number: tuple[str, int] = ("F16", 2)
+) -> Path:
+    """Write a safetensors file whose header is true and whose weights are a hole in it; answers `path`. `number`: its
+    format, and the bytes of one."""
     entries, end = {}, 0
     for name, shape in shapes.items():
-        start, end = end, end + 2 * math.prod(shape)
-        entries[name] = {"dtype": "F16", "shape": shape, "data_offsets": [start, end]}
+        start, end = end, end + number[1] * math.prod(shape)
+        entries[name] = {"dtype": number[0], "shape": shape, "data_offsets": [start, end]}
     header = json.dumps(entries).encode()
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(header)) + header)

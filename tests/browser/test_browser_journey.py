@@ -40,7 +40,10 @@ def lay_out(page: Page, photos: list[Path], name: str) -> None:
 def choose_a_quick_training(page: Page) -> None:
     page.unfold("plan_advanced")
     page.wait(lambda: page.part("plan_save_count").is_displayed())
-    for name, value in {"steps": 20, "batch_size": 1, "save_count": 1, "score_pictures": 1, "sample_steps": 2}.items():
+    few = {
+        "steps": 20, "batch_size": 1, "save_count": 1, "score_pictures": 1, "sample_steps": 2, "class_pictures": 4,
+    }
+    for name, value in few.items():
         page.number(f"plan_{name}", value)
     page.tick("plan_must_rise", False)
 

@@ -137,7 +137,7 @@ def test_a_training_that_was_paused_ends_with_the_result_of_one_that_was_not(job
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are ended without a signal there")
 def test_a_request_to_terminate_interrupts_and_the_job_goes_on_later(job: Job, tmp_path: Path) -> None:
     """As when the machine is shut down: nobody wanted the job to end, or to rest."""
-    folder = job()
+    folder = job(prior_weight=0.0)
     child = begin(folder)
     wait_for(folder, Progress)
     child.send_signal(signal.SIGTERM)
@@ -149,7 +149,7 @@ def test_a_request_to_terminate_interrupts_and_the_job_goes_on_later(job: Job, t
 
 @pytest.mark.slow
 def test_a_worker_whose_folder_was_deleted_ends_by_itself(job: Job) -> None:
-    folder = job()
+    folder = job(prior_weight=0.0)
     child = begin(folder)
     wait_for(folder, Progress)
     shutil.rmtree(folder)

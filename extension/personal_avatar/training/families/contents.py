@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from personal_avatar.errors import BaseUnsupported
 from personal_avatar.problems import stated
-from personal_avatar.training.compute import release
+from personal_avatar.training.compute import release, trim
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +49,7 @@ class Contents:
                 _refuse_whole(name, tensor)
             state[name] = tensor.to(self.device, self._format(name, tensor), copy=self.lent).contiguous()
         _assign(self.module, state)
-        release()
+        trim()
         self.module.to(self.device)  # what is not in files, such as the numbers of positions
         self._names, self.dropped = frozenset(state), False
         self._weights = dict(self.module.named_parameters())
