@@ -14,6 +14,7 @@ AvatarError                        code, message (what happened), hint (what to 
 │   ├── WrongState                 WRONG_STATE         409
 │   └── QueueFull                  QUEUE_FULL          429
 ├── HostError                      whoever runs us cannot help now
+│   ├── NotReadable                NOT_READABLE        503  a file of ours, now or as it is
 │   ├── NoCheckpoint               NO_CHECKPOINT       503
 │   ├── TrainerMissing             TRAINER_MISSING     503
 │   │   └── EngineMissing          ENGINE_MISSING      409  another engine than ours was wanted
@@ -162,6 +163,10 @@ class QueueFull(BadInput):
 
 class HostError(AvatarError):
     code, http_status = "HOST_ERROR", 500
+
+
+class NotReadable(HostError):
+    code, http_status = "NOT_READABLE", 503
 
 
 class NoCheckpoint(HostError):

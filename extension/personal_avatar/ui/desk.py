@@ -6,7 +6,6 @@ is drawn by the browser and remembered there.
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 import time
@@ -16,11 +15,13 @@ from typing import Any
 
 from personal_avatar.captions.editing import History
 from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict, from_json, to_json
-from personal_avatar.errors import BadInput, NotFound
+from personal_avatar.errors import BadInput, NotFound, NotReadable
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.problems import stated
+from personal_avatar.records import kept, put_aside, reading
 from personal_avatar.storage import write_json
-from personal_avatar.studio import Studio, means_style, photos_meant
+from personal_avatar.studio import Studio, means_style, photos_meant, pictures_in
 from personal_avatar.studio.drafts import FILE, KEY, caption_jobs, sweep
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.working import CHECK, Working, Workshop
@@ -100,11 +101,14 @@ class Desk:
         self.lock = threading.RLock()
 
     def draft(self, key: str) -> Draft:
-        """The draft of a browser; an empty one when there is none, it is damaged or was erased meanwhile."""
+        """The draft of a browser; an empty one when there is none or it was erased meanwhile. Raises `NotReadable`."""
         if not KEY.fullmatch(key):
             return Draft()
+        path = self._folder / key / FILE
         with self.lock:
-            if not (self._folder / key / FILE).is_file():
+            with reading(path):
+                is_there = path.is_file()
+            if not is_there:
                 self._forget(key)
                 return Draft()
             if key not in self._drafts:
@@ -116,6 +120,10 @@ class Desk:
         if not KEY.fullmatch(key):
             raise Refusal(BadInput, "nokey")
         return self._folder / key
+
+    def photos(self, key: str) -> Path:
+        """Where the photos of a draft and their captions lie."""
+        return self.folder(key) / "photos"
 
     def cuttings(self, key: str) -> Path:
         """Where small copies of the training pictures lie."""
@@ -132,14 +140,25 @@ class Desk:
 
     def _read(self, key: str) -> Draft:
         """What an earlier version wrote otherwise is left out, the report first: the photos can be checked again."""
+        path = self._folder / key / FILE
         try:
-            stored = json.loads((self._folder / key / FILE).read_text(encoding="utf-8"))
+            if (stored := kept(path)) is None:
+                return Draft()
             least = {name: stored[name] for name in _ALWAYS if name in stored}
             draft = _first_readable(stored, {**stored, "report": None}, least)
-        except (OSError, ValueError, TypeError):
-            return Draft()
+        except (ValueError, TypeError):
+            return self._recovered(key, path)
         for photo in draft.photos:
             draft = draft if photo.is_file() else draft.without(photo.name)
+        return draft
+
+    def _recovered(self, key: str, damaged: Path) -> Draft:
+        """What is left of a draft whose file is damaged: its photos. The user is told where the file lies."""
+        aside = put_aside(damaged)
+        draft = Draft(photos=tuple(photo for photo in pictures_in([self.photos(key)]) if photo.is_file()))
+        self.save(key, draft)
+        error = stated(NotReadable, "failure.draft_damaged", "remedy.note_again", aside=aside)
+        self.work.fail(key, CHECK, error.to_json())
         return draft
 
     def save(self, key: str, draft: Draft) -> None:

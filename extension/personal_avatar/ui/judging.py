@@ -50,7 +50,7 @@ def lay_out(
 
     def copy() -> None:
         desk.open(key)
-        laid_out = copied(photos, desk.folder(key) / "photos")
+        laid_out = copied(photos, desk.photos(key))
         desk.histories.pop(key, None)  # its steps know photos by name alone, and others may have that now
         others = {} if instead is None else {**NO_CAPTION_JOB, **instead}
         desk.note(key, **others, photos=laid_out, report=None, left_out=left_out)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from personal_avatar import storage
 from personal_avatar.captions.task import CAPTION
+from personal_avatar.errors import NotReadable
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.storage import write_json
 from personal_avatar.studio import Studio
 from personal_avatar.ui.desk import Desk, Draft
+from personal_avatar.ui.working import CHECK
 
 from tests.unit.api.house import GOOD
 
@@ -58,6 +63,61 @@ def test_of_a_draft_that_cannot_be_read_whole_the_photos_stay(desk: Desk, folder
         assert (read.name, read.class_noun, read.photos, read.report) == ("Anna", "woman", here, None)
     here[1].unlink()
     assert Desk(desk.studio, ask_folder=False).draft(KEY).photos == (here[0], here[2])
+
+
+def put(folder: Path, *names: str) -> tuple[Path, ...]:
+    """Photos, as they lie in a draft."""
+    (folder / "photos").mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / "photos" / name).write_bytes(b"photo")
+    return tuple(folder / "photos" / name for name in names)
+
+
+@contextmanager
+def no_file_can_be_opened() -> Iterator[None]:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_draft_that_cannot_be_opened_for_a_moment_is_named_and_not_taken_for_an_empty_one(
+    desk: Desk, folder: Path
+) -> None:
+    whole = Draft("Anna", "woman", consent=True, photos=put(folder, "01.jpg", "02.jpg"))
+    desk.save(KEY, whole)
+    again = Desk(desk.studio, ask_folder=False)
+    with no_file_can_be_opened(), pytest.raises(NotReadable, match=r"draft\.json cannot be read now: Too many open"):
+        again.draft(KEY)
+    again.note(KEY, class_noun="man")
+    assert again.draft(KEY) == replace(whole, class_noun="man") == Desk(desk.studio, ask_folder=False).draft(KEY)
+
+
+@pytest.mark.parametrize("damaged", [b"", b'{"name": "An', b"[]", b"\0" * 40, b'{"photos": 7}'])
+def test_a_damaged_draft_is_kept_aside_and_its_photos_stay(desk: Desk, folder: Path, damaged: bytes) -> None:
+    photos = put(folder, "01.jpg", "02.jpg")
+    photos[0].with_suffix(".txt").write_text("sks woman, hat")
+    desk.save(KEY, Draft("Anna", photos=photos))
+    (folder / "draft.json").write_bytes(damaged)
+    again = Desk(desk.studio, ask_folder=False)
+    assert again.draft(KEY) == Draft(photos=photos)
+    error = again.work.error(KEY, CHECK)
+    assert error is not None and str(folder / "draft.json.damaged") in error["message"]
+    again.note(KEY, name="Anna")
+    assert (folder / "draft.json.damaged").read_bytes() == damaged
+    assert Desk(desk.studio, ask_folder=False).draft(KEY) == Draft("Anna", photos=photos)
+    again.sweep()
+    assert photos[0].with_suffix(".txt").read_text() == "sks woman, hat"
+
+
+def test_a_draft_with_the_mark_that_editors_put_before_utf_8_is_read(desk: Desk, folder: Path) -> None:
+    desk.save(KEY, Draft("Änne"))
+    (folder / "draft.json").write_bytes(b"\xef\xbb\xbf" + (folder / "draft.json").read_bytes())
+    assert Desk(desk.studio, ask_folder=False).draft(KEY).name == "Änne"
+    assert not (folder / "draft.json.damaged").exists()
 
 
 def test_a_draft_that_could_not_be_written_is_the_one_before(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
