@@ -215,9 +215,17 @@ class Desk:
     def sweep(self) -> None:
         """Erase drafts that nobody has touched for two weeks, and what is left of others."""
         for path in self._folder.glob(f"*/{FILE}"):
-            if time.time() - path.stat().st_mtime > KEEP_DAYS * 86400:
+            if _idle_s(path.parent) > KEEP_DAYS * 86400:
                 self.clear(path.parent.name)
         sweep(self._folder)
+
+
+def _idle_s(folder: Path) -> float:
+    """Seconds since anything in a draft was changed, be it a caption alone; 0 where that cannot be seen now."""
+    try:
+        return time.time() - max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    except OSError:
+        return 0.0
 
 
 def _first_readable(*documents: Any) -> Draft:

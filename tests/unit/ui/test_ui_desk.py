@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +18,8 @@ from personal_avatar.errors import NotReadable
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.storage import write_json
 from personal_avatar.studio import Studio
-from personal_avatar.ui.desk import Desk, Draft
+from personal_avatar.ui import caption_book
+from personal_avatar.ui.desk import KEEP_DAYS, Desk, Draft
 from personal_avatar.ui.working import CHECK
 
 from tests.unit.api.house import GOOD
@@ -130,6 +133,27 @@ def test_a_draft_that_could_not_be_written_is_the_one_before(desk: Desk, monkeyp
         with pytest.raises(OSError, match="No space"):
             desk.note(KEY, name="Bob")
     assert desk.draft(KEY).name == "Anna"
+
+
+def test_a_draft_is_swept_when_neither_it_nor_a_caption_was_touched_for_two_weeks(desk: Desk, folder: Path) -> None:
+    desk.save(KEY, Draft("Anna", photos=put(folder, "01.jpg", "02.jpg")))
+    long_ago = time.time() - (KEEP_DAYS + 1) * 86400
+
+    def age() -> None:
+        for path in (folder, *folder.rglob("*")):
+            os.utime(path, (long_ago, long_ago))
+
+    age()
+    caption_book.take(desk, KEY, {"01.jpg": "sks woman, typed today"})
+    Desk(desk.studio, ask_folder=False).sweep()
+    assert (folder / "photos" / "01.txt").read_text() == "sks woman, typed today"
+    age()
+    caption_book.take(desk, KEY, {"01.jpg": ""})
+    Desk(desk.studio, ask_folder=False).sweep()
+    assert len(desk.draft(KEY).photos) == 2
+    age()
+    Desk(desk.studio, ask_folder=False).sweep()
+    assert not folder.exists()
 
 
 def test_the_jobs_that_described_the_photos_go_with_the_draft(desk: Desk) -> None:
