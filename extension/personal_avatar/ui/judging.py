@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from personal_avatar.errors import BadInput, FileTooLarge, TooFewPhotos, WrongSt
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.ui.desk import NO_CAPTION_JOB, Desk, Draft
-from personal_avatar.ui.photo_files import MOST_MB, by_size, chosen, copied, distinct
+from personal_avatar.ui.photo_files import MOST_MB, by_size, chosen, copied, distinct, tidy
 from personal_avatar.ui.photo_pictures import pictures_of
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.working import CHECK, JUDGE, Progress, Working
@@ -43,6 +43,7 @@ def lay_out(
     before = desk.draft(key).photos if instead is None else ()
     fitting, left_out = by_size(chosen(files, folder if desk.ask_folder else ""))
     photos = distinct([*before, *fitting])
+    more = [photo for photo in photos if photo not in before]
     if not photos and left_out:
         raise Refusal(FileTooLarge, "toolarge", names=", ".join(left_out), most=MOST_MB)
     if not photos:
@@ -50,12 +51,31 @@ def lay_out(
 
     def copy() -> None:
         desk.open(key)
-        laid_out = copied(photos, desk.photos(key))
-        desk.histories.pop(key, None)  # its steps know photos by name alone, and others may have that now
+        kept = desk.draft(key).photos if instead is None else ()  # which nobody changes any more
         others = {} if instead is None else {**NO_CAPTION_JOB, **instead}
-        desk.note(key, **others, photos=laid_out, report=None, left_out=left_out)
+        _lay_in(desk, key, [*kept, *more], {**others, "report": None, "left_out": left_out})
 
     desk.work.start(key, CHECK, len(photos), lambda progress: _check(desk, key, progress), copy)
+
+
+def _lay_in(desk: Desk, key: str, photos: list[Path], changes: Mapping[str, Any]) -> None:
+    """Whatever ends it before its time, the draft and its photos are as they were; what is not of the draft then goes
+    when photos are laid in again."""
+    folder, began = desk.photos(key), desk.erased(key)
+    _tidy(desk, key, photos)
+    try:
+        laid_out = copied(photos, folder)  # without the lock, as it takes its time
+        with desk.lock:
+            if not desk.outlived(key, began, folder):
+                desk.histories.pop(key, None)  # its steps know photos by name alone, and others may have that now
+                desk.note(key, **changes, photos=laid_out)
+    finally:
+        _tidy(desk, key)
+
+
+def _tidy(desk: Desk, key: str, others: Sequence[Path] = ()) -> None:
+    with desk.lock:  # no caption is half written
+        tidy(desk.photos(key), {*desk.draft(key).photos, *others})
 
 
 def _check(desk: Desk, key: str, progress: Progress) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from personal_avatar.captions.files import copy_with_caption
+from personal_avatar.captions.files import copy_with_caption, is_caption
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
 from personal_avatar.photos.read import Limits
 from personal_avatar.storage import legible, sha256_of
@@ -47,19 +48,36 @@ def distinct(photos: list[Path]) -> list[Path]:
 
 
 def copied(photos: Sequence[Path], target: Path) -> tuple[Path, ...]:
-    """Copies with their captions in the folder `target`, in place of what was there, under the names they had, legible;
-    a name that comes twice gets a number, also where only the suffix differs: a caption belongs to one photo."""
-    fresh = target.with_name(f"{target.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    names: dict[str, str] = {}
+    """The photos as they lie in the folder `target`: those that lie there already stay as they are, of the others there
+    are copies with their captions, under the names they had, legible; a name that is taken gets a number, also where
+    only the suffix or the case differs: a caption belongs to one photo."""
+    target.mkdir(parents=True, exist_ok=True)
+    taken = {_plain(path.stem) for path in target.iterdir()}
+    laid_out = []
     for photo in photos:
-        own, number = legible(photo.stem), 2  # the page hands names out and takes them back
-        stem = own
-        while stem in names:
-            stem, number = f"{own}-{number}", number + 1
-        names[stem] = f"{stem}{photo.suffix}"
-        copy_with_caption(photo, fresh / names[stem])
-    shutil.rmtree(target, ignore_errors=True)
-    fresh.rename(target)
-    return tuple(target / name for name in names.values())
+        if photo.parent != target:
+            own, number = legible(photo.stem), 2  # the page hands names out and takes them back
+            stem = own
+            while _plain(stem) in taken:
+                stem, number = f"{own}-{number}", number + 1
+            taken.add(_plain(stem))
+            place = target / f"{stem}{photo.suffix}"
+            copy_with_caption(photo, place)
+            photo = place
+        laid_out.append(photo)
+    return tuple(laid_out)
+
+
+def tidy(folder: Path, photos: Collection[Path]) -> None:
+    """Nothing stays in a folder but these photos and their captions; what cannot be erased now goes another time."""
+    here = [photo for photo in photos if photo.parent == folder]
+    names, stems = {_plain(photo.name) for photo in here}, {_plain(photo.stem) for photo in here}
+    for path in folder.glob("*"):
+        if _plain(path.name) not in names and not (is_caption(path) and _plain(path.stem) in stems):
+            with suppress(OSError):
+                path.unlink()
+
+
+def _plain(name: str) -> str:
+    """Equal for names that one system or another takes for the same."""
+    return unicodedata.normalize("NFC", name).casefold()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +18,7 @@ import pytest
 from personal_avatar.domain import Reason
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.studio import Studio
-from personal_avatar.ui import judging, photo_cuts
+from personal_avatar.ui import caption_book, judging, photo_cuts, photo_files
 from personal_avatar.ui.desk import Desk, Draft
 from personal_avatar.ui.photo_pictures import name_of, pictures_of
 from personal_avatar.ui.photo_report import GROUPS, coverage_html
@@ -330,6 +333,161 @@ def test_photos_in_the_place_of_others_leave_those_when_they_are_refused(lay_out
     after = checked(desk, key).draft(key)
     assert (after.name, after.consent) == ("Bo", False)
     assert [path.name for path in after.photos] == [GOOD[2].name] and len(list(after.photos[0].parent.iterdir())) == 1
+
+
+# -- laying out more, when something is in the way
+
+
+@pytest.fixture
+def three(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> tuple[Desk, str]:
+    """Photos that are laid out, unchecked, the first with a caption; and whose they are."""
+    monkeypatch.setattr(judging, "_check", lambda *_: None)
+    key = uuid.uuid4().hex
+    desk = Desk(studio, ask_folder=False)
+    judging.lay_out(desk, key, GOOD[:3], "")
+    caption_book.take(desk, key, {GOOD[0].name: "sks woman, hat"})
+    return checked(desk, key), key
+
+
+def names(desk: Desk, key: str) -> list[str]:
+    """Of the photos of a draft, which must be there."""
+    assert all(path.is_file() for path in desk.draft(key).photos)
+    return [path.name for path in desk.draft(key).photos]
+
+
+def test_a_photo_that_cannot_be_deleted_costs_no_other_one(
+    three: tuple[Desk, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (desk, key), unlink = three, os.unlink
+
+    def held(path: Any, **how: Any) -> None:
+        if Path(path).name == GOOD[1].name:
+            raise PermissionError(13, "The process cannot access the file", str(path))
+        unlink(path, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", held)
+        judging.lay_out(desk, key, [GOOD[3]], "")
+        assert names(checked(desk, key), key) == [path.name for path in GOOD[:4]]
+        assert caption_book.captions_of(desk.draft(key))[GOOD[0].name] == "sks woman, hat"
+        judging.lay_out(desk, key, [GOOD[4]], "", instead={"name": "Bo"})
+    assert names(checked(desk, key), key) == [GOOD[4].name]
+    judging.lay_out(desk, key, [GOOD[5]], "")
+    assert {path.name for path in desk.photos(key).iterdir()} == {GOOD[4].name, GOOD[5].name}
+
+
+def test_a_caption_that_is_typed_while_photos_are_added_stays(
+    three: tuple[Desk, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (desk, key), copy = three, photo_files.copy_with_caption
+
+    def typed(photo: Path, target: Path) -> None:
+        copy(photo, target)
+        if photo == GOOD[3]:
+            caption_book.take(desk, key, {GOOD[1].name: "sks woman, typed meanwhile"})
+
+    monkeypatch.setattr(photo_files, "copy_with_caption", typed)
+    judging.lay_out(desk, key, [GOOD[3]], "")
+    captions = caption_book.captions_of(checked(desk, key).draft(key))
+    assert [*captions.values()] == ["sks woman, hat", "sks woman, typed meanwhile", "", ""]
+
+
+def test_photos_that_two_pages_add_at_once_are_all_there(
+    three: tuple[Desk, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (desk, key), distinct = three, judging.distinct
+
+    def slow(photos: list[Path]) -> list[Path]:
+        monkeypatch.setattr(judging, "distinct", distinct)
+        judging.lay_out(desk, key, [GOOD[4]], "")  # the other page is quicker
+        checked(desk, key)
+        return distinct(photos)
+
+    monkeypatch.setattr(judging, "distinct", slow)
+    judging.lay_out(desk, key, [GOOD[3]], "")
+    assert names(checked(desk, key), key) == [GOOD[place].name for place in (0, 1, 2, 4, 3)]
+
+
+def test_photos_that_could_not_all_be_copied_change_nothing_and_leave_nothing(
+    three: tuple[Desk, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (desk, key), distinct = three, judging.distinct
+    before = desk.draft(key)
+    monkeypatch.setattr(judging, "distinct", lambda photos: [*distinct(photos), tmp_path / "gone.jpg"])
+    with pytest.raises(FileNotFoundError):
+        judging.lay_out(desk, key, [GOOD[3]], "")
+    assert desk.draft(key) == before and names(desk, key) == [path.name for path in GOOD[:3]]
+    assert len(list(desk.photos(key).iterdir())) == 4
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from personal_avatar.standalone.host import StandaloneHost
+from personal_avatar.studio import Studio
+from personal_avatar.ui import caption_book, judging
+from personal_avatar.ui.desk import Desk
+
+home, *photos = map(Path, sys.argv[1:])
+judging._check = lambda *_: None
+
+
+def laid_out(desk, key, photos, **how):
+    judging.lay_out(desk, key, photos, "", **how)
+    while desk.work.busy(key):
+        pass
+
+
+def dies_at(moment):
+    left = [moment]
+
+    def heard(event, how):
+        if event in ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir") and str(home) in str(how[0]):
+            left[0] -= 1
+            if not left[0]:
+                os._exit(9)
+
+    sys.addaudithook(heard)
+
+
+for instead in (None, {"name": "Bo"}):
+    for moment in range(1, 200):
+        studio, key = Studio(StandaloneHost(home), serves=False), os.urandom(16).hex()
+        desk = Desk(studio, ask_folder=False)
+        laid_out(desk, key, photos[:3])
+        caption_book.take(desk, key, {photos[0].name: "hat"})
+        child = os.fork()
+        if not child:
+            dies_at(moment)
+            laid_out(desk, key, photos[3:], instead=instead)
+            os._exit(0)
+        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        draft = Desk(studio, ask_folder=False).draft(key)
+        names = [photo.name for photo in draft.photos]
+        before, after = [p.name for p in photos[:3]], [p.name for p in photos if instead is None or p in photos[3:]]
+        assert names in (before, after), (instead, moment, names)
+        assert names == after if not ended else True, (instead, moment, names)
+        assert instead or caption_book.captions_of(draft)[before[0]] == "hat", moment
+        assert [p.read_bytes() for p in draft.photos] == [p.read_bytes() for p in photos if p.name in names]
+        again = Desk(studio, ask_folder=False)
+        laid_out(again, key, photos[3:], instead=instead)
+        here = {path for path in again.photos(key).iterdir() if path.suffix != ".txt"}
+        assert here == set(again.draft(key).photos) and len(here) == len(after), (instead, moment, here)
+        if not ended:
+            break
+    print(moment)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_program_that_is_killed_while_photos_are_laid_out_loses_none(tmp_path: Path) -> None:
+    package = Path(judging.__file__).parents[2]
+    ran = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), *map(str, GOOD[:5])],
+        env={**os.environ, "PYTHONPATH": str(package)}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert all(int(moments) > 5 for moments in ran.stdout.split()) and len(ran.stdout.split()) == 2
 
 
 def test_folders_without_a_draft_are_swept_away(lay_out: LayOut) -> None:
