@@ -1,15 +1,15 @@
 """The checkpoints of the standalone app: the shipped one and the files in the user's folder."""
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family
-from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint
+from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint, NotReadable
 from personal_avatar.problems import stated
+from personal_avatar.records import kept
 from personal_avatar.storage import files_below, sha256_of, write_json
 from personal_avatar.training.families.detect import detect, prediction
 from personal_avatar.training.families.files import is_diffusers_folder, is_one_by_one, read_shapes
@@ -44,8 +44,8 @@ class CheckpointShelf:
         return [path.stem for path in self.files() if not is_one_by_one(path) or _is_checkpoint(path)]
 
     def current(self) -> BaseModelFile:
-        """The chosen one, or the shipped one when nothing was chosen. Raises `NoCheckpoint`."""
-        wanted = str(_read(self.settings).get("checkpoint", "")) or SHIPPED.name
+        """The chosen one, or the shipped one when nothing was chosen. Raises `NoCheckpoint`, `NotReadable`."""
+        wanted = str(self._settings().get("checkpoint", "")) or SHIPPED.name
         try:
             return self.find(wanted)
         except BaseNotFound:
@@ -57,24 +57,25 @@ class CheckpointShelf:
     def fall_back(self) -> str:
         """Where the chosen one is gone: the shipped one, or the first that is there, from now on; its title, "" without
         a change. Nothing is remembered of files that are gone."""
-        known = _read(self.cache)
-        kept = {key: sha256 for key, sha256 in known.items() if Path(key.rsplit("|", 2)[0]).is_file()}
-        if kept != known:
-            write_json(self.cache, kept)
+        known = self._hashes()
+        there = {key: sha256 for key, sha256 in known.items() if Path(key.rsplit("|", 2)[0]).is_file()}
+        if there != known:
+            write_json(self.cache, there)
         try:
             self.current()
         except NoCheckpoint:
             titles = self.titles()
             wanted = SHIPPED.name if SHIPPED.name in titles else "".join(titles[:1])
             return self.choose(wanted).title if wanted else ""
-        except BaseUnsupported:
+        except (BaseUnsupported, NotReadable):
             pass
         return ""
 
     def choose(self, wanted: str) -> BaseModelFile:
-        """Use a checkpoint from now on, also after a restart. Raises `BaseNotFound`, `BaseUnsupported`."""
+        """Use a checkpoint from now on, also after a restart. Raises `BaseNotFound`, `BaseUnsupported`,
+        `NotReadable`."""
         base = self.find(wanted)
-        write_json(self.settings, {**_read(self.settings), "checkpoint": str(base.path)})
+        write_json(self.settings, {**self._settings(), "checkpoint": str(base.path)})
         return base
 
     def find(self, wanted: str) -> BaseModelFile:
@@ -117,11 +118,26 @@ class CheckpointShelf:
         """Read once per file and time of change."""
         status = path.stat()
         key = f"{path}|{status.st_mtime_ns}|{status.st_size}"
-        known = _read(self.cache)
+        known = self._hashes()
         if key not in known:
             known = {**known, key: sha256_of(path)}
             write_json(self.cache, known)
         return str(known[key])
+
+    def _settings(self) -> dict[str, Any]:
+        """Damaged ones are the user's to mend: what else is in them would be lost. Raises `NotReadable`."""
+        try:
+            return kept(self.settings) or {}
+        except ValueError as error:
+            values = {"path": self.settings, "cause": error, "title": SHIPPED.name}
+            raise stated(NotReadable, "failure.settings_damaged", "remedy.mend_settings", **values) from error
+
+    def _hashes(self) -> dict[str, Any]:
+        """What is not known can be computed again."""
+        try:
+            return kept(self.cache) or {}
+        except (ValueError, NotReadable):
+            return {}
 
 
 def _weights_in(folder: Path) -> list[Path]:
@@ -179,12 +195,3 @@ def _is_checkpoint(path: Path) -> bool:
     except (BaseUnsupported, BaseNotFound):
         return False
     return True
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON object; empty when the file is missing or damaged."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}

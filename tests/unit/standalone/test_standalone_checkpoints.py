@@ -10,7 +10,7 @@ import pytest
 import torch
 from miniatures import make
 from personal_avatar.domain import Family
-from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint
+from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint, NotReadable
 from personal_avatar.standalone.checkpoints import SHIPPED, CheckpointShelf
 from safetensors.torch import save_file
 
@@ -84,10 +84,47 @@ def test_the_choice_is_kept(shelf: CheckpointShelf) -> None:
         again.current()
 
 
-def test_damaged_settings_are_the_same_as_none(shelf: CheckpointShelf) -> None:
-    shelf.settings.write_text("{")
-    shelf.cache.write_text("[]")
+@pytest.fixture
+def mine(shelf: CheckpointShelf) -> Path:
+    """Another checkpoint, which is the chosen one."""
+    mine = shelf.folder / "mine.safetensors"
+    shutil.copyfile(SHIPPED / "avatar-tiny.safetensors", mine)
+    shelf.choose("mine")
+    return mine
+
+
+def test_a_choice_that_an_editor_saved_with_its_mark_of_utf_8_stands(shelf: CheckpointShelf, mine: Path) -> None:
+    edited = json.dumps({"checkpoint": str(mine), "note": "für Ann"}, ensure_ascii=False)
+    shelf.settings.write_text(edited, encoding="utf-8-sig")
+    assert shelf.current().path == mine
+    shelf.choose("avatar-tiny")
+    assert json.loads(shelf.settings.read_text(encoding="utf-8"))["note"] == "für Ann"
+
+
+@pytest.mark.parametrize("damaged", ["", "{", '{"checkpoint": "mine", "note": "x",}', '["mine"]'])
+def test_damaged_settings_are_named_and_stay_as_they_are(shelf: CheckpointShelf, mine: Path, damaged: str) -> None:
+    shelf.settings.write_text(damaged)
+    for act in (shelf.current, lambda: shelf.choose("avatar-tiny")):
+        with pytest.raises(NotReadable, match=r"settings\.json is damaged: ") as refused:
+            act()
+        assert "avatar-tiny" in refused.value.hint
+    assert shelf.fall_back() == "" and shelf.settings.read_text() == damaged
+    shelf.settings.unlink()
     assert shelf.current().title == "avatar-tiny"
+
+
+def test_settings_that_cannot_be_read_now_are_not_none(shelf: CheckpointShelf) -> None:
+    shelf.settings.mkdir()  # which no user may read as a file
+    for act in (shelf.current, lambda: shelf.choose("avatar-tiny")):
+        with pytest.raises(NotReadable, match=r"settings\.json cannot be read now"):
+            act()
+    assert shelf.fall_back() == ""
+
+
+def test_damaged_hashes_are_computed_again(shelf: CheckpointShelf) -> None:
+    sha256 = shelf.current().sha256
+    shelf.cache.write_text("[]")
+    assert shelf.current().sha256 == sha256
 
 
 def test_what_is_not_there_is_named_together_with_what_is(shelf: CheckpointShelf) -> None:
