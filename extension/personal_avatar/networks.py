@@ -22,7 +22,7 @@ from personal_avatar.errors import BaseUnsupported, NotFound
 from personal_avatar.host import Folders
 from personal_avatar.pickles import read_contents
 from personal_avatar.prompts import emphasis, split_networks
-from personal_avatar.storage import files_below, opened
+from personal_avatar.storage import files_below, opened, state_of
 from personal_avatar.wording import FAMILIES, text
 
 LORA_SUFFIXES = (".safetensors", ".pt", ".ckpt")
@@ -95,8 +95,7 @@ def header_of(path: Path) -> Header:
     try:
         found = path.stat()
         is_settled = found.st_mtime_ns < time.time_ns() - SETTLED_NS
-        state = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)  # rsync -t sets times back
-        kept = _remembered(path, state) if is_settled else None
+        kept = _remembered(path, state_of(found)) if is_settled else None
         header = kept or _read(path, MAX_HEADER_BYTES)
     except _BROKEN as error:
         raise ValueError(text("content.header", detail=error)) from None

@@ -163,6 +163,12 @@ def opened(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
+def state_of(found: os.stat_result) -> tuple[int, ...]:
+    """Another one when a file was written anew, or another put in its place, be it one of the same size and with its
+    time set back, as `rsync -t` does."""
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's content. Raises as `opened`."""
     digest = hashlib.sha256()

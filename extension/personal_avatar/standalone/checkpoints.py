@@ -10,7 +10,7 @@ from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint, NotReadable
 from personal_avatar.problems import stated
 from personal_avatar.records import kept
-from personal_avatar.storage import files_below, sha256_of, write_json
+from personal_avatar.storage import files_below, sha256_of, state_of, write_json
 from personal_avatar.training.families.detect import detect, prediction
 from personal_avatar.training.families.files import is_diffusers_folder, is_one_by_one, read_shapes
 from personal_avatar.training.families.sidecar import params_in, side_px
@@ -58,7 +58,7 @@ class CheckpointShelf:
         """Where the chosen one is gone: the shipped one, or the first that is there, from now on; its title, "" without
         a change. Nothing is remembered of files that are gone."""
         known = self._hashes()
-        there = {key: sha256 for key, sha256 in known.items() if Path(key.rsplit("|", 2)[0]).is_file()}
+        there = {path: noted for path, noted in known.items() if Path(path).is_file()}
         if there != known:
             write_json(self.cache, there)
         try:
@@ -115,14 +115,14 @@ class CheckpointShelf:
         )
 
     def _sha256(self, path: Path) -> str:
-        """Read once per file and time of change."""
-        status = path.stat()
-        key = f"{path}|{status.st_mtime_ns}|{status.st_size}"
-        known = self._hashes()
-        if key not in known:
-            known = {**known, key: sha256_of(path)}
-            write_json(self.cache, known)
-        return str(known[key])
+        """Read once while a file stays the same."""
+        state, known = [*state_of(path.stat())], self._hashes()
+        noted = known.get(str(path))
+        if isinstance(noted, dict) and noted.get("state") == state:
+            return str(noted["sha256"])
+        sha256 = sha256_of(path)
+        write_json(self.cache, {**known, str(path): {"state": state, "sha256": sha256}})
+        return sha256
 
     def _settings(self) -> dict[str, Any]:
         """Damaged ones are the user's to mend: what else is in them would be lost. Raises `NotReadable`."""

@@ -1,7 +1,9 @@
 """The shelf of checkpoints: the shipped one, the user's own, the choice between them."""
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -146,6 +148,24 @@ def test_a_file_is_hashed_once(shelf: CheckpointShelf, monkeypatch: pytest.Monke
     first = shelf.current().sha256
     monkeypatch.setattr(module, "sha256_of", lambda path: pytest.fail("hashed again"))
     assert shelf.current().sha256 == first
+
+
+@pytest.mark.parametrize("in_place", [
+    False, pytest.param(True, marks=pytest.mark.skipif(os.name == "nt", reason="no file tells when it was changed")),
+])
+def test_a_file_of_the_same_size_and_time_that_was_changed_is_hashed_again(
+    shelf: CheckpointShelf, mine: Path, in_place: bool
+) -> None:
+    first, before = shelf.current().sha256, mine.stat()
+    changed = mine.read_bytes()[:-4] + b"else"
+    target = mine if in_place else mine.with_name("on-its-way")
+    target.write_bytes(changed)
+    os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+    target.replace(mine)
+    now = mine.stat()
+    assert (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert shelf.current().sha256 == hashlib.sha256(changed).hexdigest() != first
+    assert list(json.loads(shelf.cache.read_text())) == [str(mine)]
 
 
 def test_a_folder_without_a_checkpoint_cannot_be_installed(shelf: CheckpointShelf, tmp_path: Path) -> None:
