@@ -7,10 +7,12 @@ Our own datasets are such folders, too (dataset.py), so what was prepared once c
 """
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,24 +59,36 @@ def origins(photos: Iterable[Path]) -> dict[str, Origin]:
     return found
 
 
-def keep(found: Mapping[str, Origin], folder: Path) -> None:
-    """Copy what `origins` found to `folder`, in place of what is there."""
-    shutil.rmtree(folder, ignore_errors=True)
-    if not found:
-        return
-    folder.mkdir(parents=True)
-    notes = {}
-    for sha256, origin in found.items():
-        mask = None
-        if origin.mask is not None:
-            mask = f"{sha256[:16]}{origin.mask.suffix.lower()}"
-            shutil.copyfile(origin.mask, folder / mask)
-        notes[sha256] = {"repeats": origin.repeats, "words": origin.words, "mask": mask}
-    write_json(folder / NOTES, notes)
+def keep(found: Mapping[str, Origin], folder: Path) -> str:
+    """Copy what `origins` found into a folder in `folder`, beside what is kept of other datasets; returns its name,
+    which is made of all that it holds. Of nothing there is a name, and no folder."""
+    notes = {
+        sha256: {"repeats": origin.repeats, "words": origin.words, "mask": _copied_name(origin)}
+        for sha256, origin in found.items()
+    }
+    name = hashlib.sha256(json.dumps(notes, sort_keys=True).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    if found:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for sha256, origin in found.items():
+            if origin.mask is not None:
+                shutil.copyfile(origin.mask, folder / name / str(notes[sha256]["mask"]))
+        write_json(folder / name / NOTES, notes)
+    return name
+
+
+def drop(folder: Path, but: Collection[str]) -> None:
+    """Erase what is kept in `folder`, but what has these names; "" is what earlier versions kept there directly."""
+    for path in list(folder.glob("*")):
+        if path.is_dir() and path.name not in but:
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.is_file() and "" not in but:
+            path.unlink(missing_ok=True)
+    with suppress(OSError):  # it is not empty, or was never there
+        folder.rmdir()
 
 
 def kept(folder: Path) -> dict[str, Origin]:
-    """What `keep` left in `folder`; empty where it left nothing."""
+    """What `keep` left in `folder`, which is the one that it named; empty where it left nothing."""
     try:
         notes = json.loads((folder / NOTES).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -107,6 +121,11 @@ def repeated(origin: Origin, times: int) -> int:
 def _named(name: str) -> re.Match[str] | None:
     found = _FOLDER.fullmatch(name)
     return found if found is not None and int(found[1]) <= MOST_REPEATS else None
+
+
+def _copied_name(origin: Origin) -> str | None:
+    """Of a mask, by what it shows."""
+    return None if origin.mask is None else f"{sha256_of(origin.mask)[:16]}{origin.mask.suffix.lower()}"
 
 
 def _mask_of(photo: Path) -> Path | None:

@@ -14,9 +14,11 @@ from personal_avatar.jobs.endings import retell
 from personal_avatar.jobs.kept import ARTIFACTS_FOLDER
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobView
+from personal_avatar.photos import kohya
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio.compared import views_of
 from personal_avatar.studio.works import COMPARED, TRAIN
+from personal_avatar.training.plan import ORIGINS
 from personal_avatar.training.task import TrainTask
 
 if TYPE_CHECKING:
@@ -37,21 +39,23 @@ def taken(studio: Studio, job: Job, result: dict[str, Any]) -> None:
 
 
 def dropped(studio: Studio, view: JobView) -> None:
-    """Photos that only this job needed, which failed or was cancelled, are erased."""
+    """What only this job needed, which failed or was cancelled, is erased."""
     if view.job.kind not in COMPARED or view.status.state is State.SUCCEEDED:
         return
     with studio.starting:
         try:
-            drop_photos(studio, view.job.avatar_id)
+            drop_unneeded(studio, view.job.avatar_id)
         except NotFound:
             return  # erased meanwhile
 
 
-def drop_photos(studio: Studio, avatar_id: str, others: Collection[str] = ()) -> None:
-    """Erase the photos of an avatar that are neither its own nor needed by a job, nor `others`; no training may be
-    started meanwhile."""
+def drop_unneeded(studio: Studio, avatar_id: str, others: Collection[str] = (), origins: str | None = None) -> None:
+    """Erase the photos of an avatar that are neither its own nor needed by a job, nor `others`, and what is kept of
+    kohya datasets that no job needs, but `origins`; no training may be started meanwhile."""
     own = {photo.name for photo in studio.avatars.own_photos(avatar_id)}
     studio.avatars.keep_photos(avatar_id, own.union(others, _awaited(studio, avatar_id)))
+    needed = {str(task.get("origins", "")) for task in _going(studio, avatar_id)}
+    kohya.drop(studio.avatars.folder(avatar_id) / ORIGINS, needed.union(() if origins is None else (origins,)))
 
 
 def _take(studio: Studio, job: Job, result: dict[str, Any]) -> None:
@@ -95,10 +99,14 @@ def _asked(studio: Studio, job: Job, avatar: Avatar) -> Avatar:
 
 def _awaited(studio: Studio, avatar_id: str, but: str = "") -> set[str]:
     """Names of the photos that jobs of the avatar need yet, or again; `but`: without that job."""
+    return {Path(photo).name for task in _going(studio, avatar_id, but) for photo in task.get("photos", ())}
+
+
+def _going(studio: Studio, avatar_id: str, but: str = "") -> list[dict[str, Any]]:
+    """The tasks of jobs of the avatar that have not ended, or can be resumed; `but`: without that job."""
     others = (view for view in views_of(studio.jobs, avatar_id) if view.job.id != but)
     going = (one for one in others if one.status.state in ACTIVE or studio.queue.can_go_on(one))
-    given = (one.job.payload.get("training", one.job.payload).get("photos", ()) for one in going)
-    return {Path(photo).name for photos in given for photo in photos}
+    return [one.job.payload.get("training", one.job.payload) for one in going]
 
 
 def _measured(point: Checkpoint, result: Mapping[str, Any]) -> Checkpoint:

@@ -29,7 +29,7 @@ from personal_avatar.studio.requests import (
     refuse_count,
     refuse_language,
 )
-from personal_avatar.studio.results import drop_photos
+from personal_avatar.studio.results import drop_unneeded
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.fitness import refuse_unfit
 from personal_avatar.training.plan import (
@@ -57,6 +57,16 @@ class Ground:
     base: BaseModelFile
     plan: TrainPlan
     otherwise: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Given:
+    """An avatar as it will be when it was trained on these photos, which lie in its folder, and what is kept there of
+    the kohya dataset that they came from."""
+
+    avatar: Avatar
+    photos: tuple[Path, ...]
+    origins: str
 
 
 class Trainings:
@@ -103,8 +113,8 @@ class Trainings:
         """Trainings of one avatar, which are not yet in the queue; raises when they have no place in it. The avatar is
         kept with the photos."""
         self._studio.queue.refuse_when_full(len(requests), requests[0].user_id)
-        avatar, photos = self._admit(requests[0], grounds[0].base)
-        return [self._task(one, avatar, photos, ground) for one, ground in zip(requests, grounds, strict=True)]
+        given = self._admit(requests[0], grounds[0].base)
+        return [self._task(one, given, ground) for one, ground in zip(requests, grounds, strict=True)]
 
     def _refused(self, request: TrainRequest) -> Ground:
         """What to train on. Raises when the base, the plan or the photos cannot work."""
@@ -134,7 +144,7 @@ class Trainings:
         host = self._studio.host
         return host.find_checkpoint(request.checkpoint) if request.checkpoint else host.checkpoint()
 
-    def _admit(self, request: TrainRequest, base: BaseModelFile) -> tuple[Avatar, tuple[Path, ...]]:
+    def _admit(self, request: TrainRequest, base: BaseModelFile) -> Given:
         """The avatar, new or known, with its photos in its folder."""
         avatar = self.avatar_of(request)
         with self._studio.avatars.begun(avatar):
@@ -149,9 +159,7 @@ class Trainings:
         self._refuse_second_start(avatar)
         return avatar
 
-    def _with_photos(
-        self, avatar: Avatar, given: Sequence[Path], base: BaseModelFile
-    ) -> tuple[Avatar, tuple[Path, ...]]:
+    def _with_photos(self, avatar: Avatar, given: Sequence[Path], base: BaseModelFile) -> Given:
         """The avatar as it will be when it was trained on these. Of one that was trained before, what is kept stays as
         it is until then."""
         store = self._studio.avatars
@@ -165,18 +173,17 @@ class Trainings:
         avatar = replace(avatar, consent=consent, base_title=base.title, photos=names)
         if not known.checkpoints:
             store.save(avatar)
-        drop_photos(self._studio, avatar.id, names)
-        kohya.keep(kohya.origins(given), self._studio.avatars.folder(avatar.id) / ORIGINS)
-        return avatar, photos
+        origins = kohya.keep(kohya.origins(given), store.folder(avatar.id) / ORIGINS)
+        drop_unneeded(self._studio, avatar.id, names, origins)
+        return Given(avatar, photos, origins)
 
-    def _task(
-        self, request: TrainRequest, avatar: Avatar, photos: tuple[Path, ...], ground: Ground
-    ) -> TrainTask:
+    def _task(self, request: TrainRequest, given: Given, ground: Ground) -> TrainTask:
         from personal_avatar.environment.kohya import named_folder
 
         plan = validated(PLANS[request.method], request.plan)
         return TrainTask(
-            avatar=avatar, avatar_folder=self._studio.avatars.folder(avatar.id), photos=photos, base=ground.base,
+            avatar=given.avatar, avatar_folder=self._studio.avatars.folder(given.avatar.id), photos=given.photos,
+            origins=given.origins, base=ground.base,
             method=request.method, plan=plan.dict(exclude_unset=True), weights_folder=self._studio.weights_folder,
             publish_to=self._studio.host.folders().results_of(request.method), photo_settings=request.photo_settings,
             engine=request.engine, cache=self._studio.host.folders().data / "cache",

@@ -49,7 +49,7 @@ def prepared(work: Work, photos: PhotoReport) -> Dataset:
         settings=work.photo_settings,
         weights_folder=work.task.weights_folder,
         enlargements=work.task.avatar_folder / ENLARGED,
-        origins=kept(work.task.avatar_folder / ORIGINS),
+        origins=kept(work.task.avatar_folder / ORIGINS / work.task.origins),
         at_once=cores(),
         ours=True,
         say=lambda sentence: work.emit(Log(sentence)),

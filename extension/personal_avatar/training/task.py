@@ -18,7 +18,9 @@ class TrainTask:
     `publish_to`: the host's folder for what the method makes; `beside`: where else it looks for such files; `cache`:
     what trainings share, such as class pictures; `sd_scripts`: its whole folder, if one was named; `choices`: what the
     user decided about photos, by their SHA-256; `language`: in which the report begins;
-    `otherwise`: a sentence for all that the engine does otherwise than preset and defaults say, on this checkpoint.
+    `otherwise`: a sentence for all that the engine does otherwise than preset and defaults say, on this checkpoint;
+    `origins`: the name of what is kept in the avatar's folder of the kohya dataset that the photos came from, "" as
+    before there were such names (photos/kohya.py).
     """
 
     avatar: Avatar
@@ -37,6 +39,7 @@ class TrainTask:
     otherwise: tuple[str, ...] = ()
     beside: tuple[Path, ...] = ()
     language: str = DEFAULT
+    origins: str = ""
 
     def settings(self) -> TrainPlan:
         """The validated plan, what it leaves out taken from the preset; raises `InvalidSettings`."""

@@ -87,16 +87,48 @@ def test_repeats_and_masks_change_the_fingerprint(written: Dataset, analyser: Fa
 
 def test_what_is_known_of_pictures_can_be_kept_and_forgotten(written: Dataset, tmp_path: Path) -> None:
     found = kohya.origins(pictures_in([written.folder]))
-    kohya.keep(found, tmp_path / "kept")
-    kept = kohya.kept(tmp_path / "kept")
+    home = tmp_path / "kept" / kohya.keep(found, tmp_path / "kept")
+    kept = kohya.kept(home)
     assert {sha256: (one.repeats, one.words) for sha256, one in kept.items()} == {
         sha256: (one.repeats, one.words) for sha256, one in found.items()
     }
     for sha256, origin in kept.items():
-        assert origin.mask is not None and origin.mask.parent == tmp_path / "kept"
+        assert origin.mask is not None and origin.mask.parent == home
         assert sha256_of(origin.mask) == sha256_of(found[sha256].mask or Path())
-    kohya.keep({}, tmp_path / "kept")
-    assert kohya.kept(tmp_path / "kept") == {} and not (tmp_path / "kept").exists()
+    nothing = kohya.keep({}, tmp_path / "kept")
+    assert kohya.kept(tmp_path / "kept" / nothing) == {} and kohya.kept(home) == kept
+    kohya.drop(tmp_path / "kept", {nothing})
+    assert not (tmp_path / "kept").exists()
+
+
+def test_what_is_known_of_the_same_pictures_in_two_datasets_is_kept_beside_each_other(tmp_path: Path) -> None:
+    """The same picture with other repeats, or with another mask of the same name."""
+    names, found = [], []
+    for number, (repeats, mask) in enumerate([(2, b"one"), (3, b"one"), (3, b"other")]):
+        (tmp_path / f"{number}" / f"{repeats}_ohwx").mkdir(parents=True)
+        (tmp_path / f"{number}" / f"{repeats}_ohwx" / "a.png").write_bytes(b"picture")
+        (tmp_path / f"{number}" / "masks").mkdir()
+        (tmp_path / f"{number}" / "masks" / "a.png").write_bytes(mask)
+        found.append(kohya.origins(pictures_in([tmp_path / f"{number}"])))
+        names.append(kohya.keep(found[-1], tmp_path / "kept"))
+    for name, (repeats, mask) in zip(names, [(2, b"one"), (3, b"one"), (3, b"other")], strict=True):
+        (kept,) = kohya.kept(tmp_path / "kept" / name).values()
+        assert kept.repeats == repeats and kept.mask is not None and kept.mask.read_bytes() == mask
+    assert kohya.keep(found[0], tmp_path / "kept") == names[0]
+    kohya.drop(tmp_path / "kept", names[:1])
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == names[:1]
+
+
+def test_what_an_earlier_version_kept_stays_as_long_as_a_task_of_it_is_there(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"mask")
+    (tmp_path / kohya.NOTES).write_text('{"abc": {"repeats": 4, "words": "", "mask": "a.png"}}')
+    before = kohya.kept(tmp_path / "")
+    assert before["abc"].repeats == 4
+    other = kohya.keep({"def": Origin(2)}, tmp_path)
+    kohya.drop(tmp_path, {other, ""})
+    assert kohya.kept(tmp_path / "") == before
+    kohya.drop(tmp_path, {other})
+    assert [path.name for path in tmp_path.iterdir()] == [other]
 
 
 def test_ordinary_folders_stay_what_they_are(tmp_path: Path) -> None:

@@ -1,18 +1,23 @@
 """What an avatar was trained on stays until a training on other photos has succeeded."""
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from personal_avatar.domain import Avatar, Method
+from personal_avatar.domain import Avatar, Method, from_json
 from personal_avatar.jobs.endings import STATE_COMPLETE, STATE_FOLDER
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job
+from personal_avatar.photos import kohya
 from personal_avatar.storage import sha256_of, write_json
 from personal_avatar.studio import Studio, TrainRequest, results
+from personal_avatar.training.plan import ORIGINS
+from personal_avatar.training.task import TrainTask
+from PIL import Image
 
 from tests.unit.api.house import GOOD, LEARN, build_studio, failing
 
@@ -28,6 +33,12 @@ home = Path(asked["avatar_folder"]) / "dataset"
 home.mkdir(exist_ok=True)
 told = [{"source_sha256": hashlib.sha256(Path(photo).read_bytes()).hexdigest()} for photo in asked["photos"]]
 (home / "manifest.json").write_text(json.dumps({"dataset": {"samples": told, "held_out": []}}))
+emit(Failed({"code": "OUT_OF_VRAM", "message": "8 GB were not enough.", "hint": "Try rank=8."}))
+sys.exit(1)
+"""
+LEAVING = """
+state.parent.mkdir(exist_ok=True)
+state.write_text("{}")
 emit(Failed({"code": "OUT_OF_VRAM", "message": "8 GB were not enough.", "hint": "Try rank=8."}))
 sys.exit(1)
 """
@@ -119,13 +130,7 @@ def test_a_comparison_takes_the_photos_once(studio: Studio) -> None:
 
 def test_a_failed_training_that_can_be_resumed_keeps_its_photos_whatever_is_trained_since(studio: Studio) -> None:
     studio.queue.wait(studio.trainings.start(BEA).id, 30)
-    leaving = """
-state.parent.mkdir(exist_ok=True)
-state.write_text("{}")
-emit(Failed({"code": "OUT_OF_VRAM", "message": "8 GB were not enough.", "hint": "Try rank=8."}))
-sys.exit(1)
-"""
-    failed = trained(studio, OTHER, State.FAILED, leaving)
+    failed = trained(studio, OTHER, State.FAILED, LEAVING)
     trained(studio, replace(BEA, photos=(GOOD[4],)))
     assert all(Path(photo).is_file() for photo in failed.payload["photos"])
     assert len(studio.avatars.photos("bea")) == 1 and studio.avatars.load("bea").class_noun == "man"
@@ -135,6 +140,47 @@ sys.exit(1)
     assert len(studio.avatars.photos("bea")) == len(files(studio)) == 2
     avatar = studio.avatars.load("bea")
     assert avatar.class_noun == "woman" and len(avatar.consents) == 3
+
+
+def dataset_of(folder: Path, repeats: int) -> tuple[Path, ...]:
+    """The photos of Bea as a kohya dataset with masks."""
+    home = folder / f"{repeats}_ohwx man"
+    home.mkdir(parents=True)
+    (folder / "masks").mkdir()
+    for photo in BEA.photos:
+        shutil.copy(photo, home)
+        Image.new("L", (64, 64), repeats).save(folder / "masks" / f"{photo.stem}.png")
+    return tuple(sorted(home.iterdir()))
+
+
+def known(job: Job) -> list[tuple[int, bytes]]:
+    """What the work of a training finds of the kohya dataset that it was asked for with."""
+    task = from_json(TrainTask, job.payload)
+    found = kohya.kept(task.avatar_folder / ORIGINS / task.origins)
+    return [(one.repeats, one.mask.read_bytes() if one.mask else b"") for one in found.values()]
+
+
+@pytest.mark.parametrize("repeats", [0, 7])
+def test_a_failed_training_that_can_be_resumed_keeps_its_repeats_and_masks_whatever_is_asked_for_since(
+    studio: Studio, tmp_path: Path, repeats: int
+) -> None:
+    """Since: other photos, or the same with other repeats and masks."""
+    failed = trained(studio, replace(BEA, photos=dataset_of(tmp_path / "first", 5)), State.FAILED, LEAVING)
+    before = known(failed)
+    assert [one for one, _ in before] == [5, 5, 5] and all(mask for _, mask in before)
+    since = replace(BEA, photos=dataset_of(tmp_path / "since", repeats)) if repeats else OTHER
+    other = waiting(studio, since)
+    assert [one for one, _ in known(other)] == [repeats] * (3 if repeats else 0)
+    studio.queue.cancel(other.id)
+    assert studio.queue.can_go_on(studio.jobs.view(failed.id)) and known(failed) == before
+    assert known(other) == []
+
+
+def test_repeats_and_masks_go_with_the_last_training_that_needs_them(studio: Studio, tmp_path: Path) -> None:
+    job = waiting(studio, replace(BEA, photos=dataset_of(tmp_path / "first", 5)))
+    assert len(known(job)) == 3
+    studio.queue.cancel(job.id)
+    assert known(job) == [] and not (studio.avatars.folder("bea") / ORIGINS).exists()
 
 
 def test_what_a_job_needed_that_was_deleted_since_goes_with_the_next_training(studio: Studio) -> None:
