@@ -170,7 +170,7 @@ class AvatarStore:
     def add_photos(self, avatar: Avatar, photos: Iterable[Path]) -> tuple[Path, ...]:
         """Copy the originals and their captions into the avatar's folder, named by content, beside earlier ones.
 
-        The order is kept.
+        The order is kept. Nobody else may add photos to the avatar meanwhile, nor erase it (`Studio.starting`).
         """
         target = self._folder / avatar.id / "photos"
         fresh = target.with_name("photos.new")

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -42,6 +43,7 @@ from personal_avatar.studio.results import dropped, taken
 from personal_avatar.studio.sizing import Sizing
 from personal_avatar.studio.trained import here
 from personal_avatar.studio.trainings import Trainings
+from personal_avatar.studio.turns import in_turn
 from personal_avatar.studio.webhooks import Webhooks
 from personal_avatar.studio.works import COMPARED, CREATE, TRAIN, WORKS, can_pause
 from personal_avatar.styles import library
@@ -89,8 +91,14 @@ class Studio:
         self.queue.listen(partial(dropped, self))
         self.queue.listen(self.webhooks.ended)
         self._analyser: FaceAnalyser | None = None
-        self.starting = threading.Lock()
+        self._starting = threading.Lock()
         self.checking = threading.Lock()  # photos of a request from elsewhere
+
+    @property
+    def starting(self) -> AbstractContextManager[None]:
+        """Within, nobody else begins anything of somebody or erases anybody, neither here nor in another program on
+        this data folder. Raises `WrongState` when another program takes too long."""
+        return in_turn(self._starting, self.host.folders().data / ".starting.lock")
 
     def open(self) -> None:
         """Go on with jobs of an earlier start."""
