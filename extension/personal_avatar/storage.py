@@ -203,14 +203,15 @@ def locked(path: Path, limit_s: float = 60.0) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         end = time.monotonic() + limit_s
-        while not try_lock(file.fileno()) and _has_locks(path.parent):
+        while not try_lock(file.fileno()) and has_locks(path.parent):
             if time.monotonic() > end:
                 raise TimeoutError(f"{path.name} is held by somebody else")
             time.sleep(0.02)
         yield
 
 
-def _has_locks(folder: Path) -> bool:
+def has_locks(folder: Path) -> bool:
+    """Whether files in this folder can be locked. Raises `OSError` when nothing can be written there."""
     with tempfile.TemporaryFile(dir=folder) as file:
         return try_lock(file.fileno())
 

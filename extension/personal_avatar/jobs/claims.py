@@ -1,7 +1,8 @@
-"""Who runs a job: the file `claim` in its folder, with the id of the process and what names it for good.
+"""Who runs a job: the file `claim` in its folder, with the id of the process, what names it for good, and its place.
 
 Several programs may work on one data folder. Whoever looks at claims or changes them does it alone, by a lock that the
-system gives back when its holder dies; a claim whose process is gone belongs to nobody.
+system gives back when its holder dies; a claim whose process is gone belongs to nobody. How that is known of one in
+another container or on another machine: whereabouts.py.
 """
 from __future__ import annotations
 
@@ -11,8 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
-from personal_avatar.jobs import process
+from personal_avatar.jobs import process, whereabouts
 from personal_avatar.storage import try_lock
 
 CLAIM_FILE = "claim"
@@ -46,36 +48,51 @@ def release(folder: Path) -> None:
     path = folder / CLAIM_FILE
     if _read(path) in (_mine(), None):
         path.unlink(missing_ok=True)
+    whereabouts.let_go(path)
 
 
 def holder(folder: Path) -> int | None:
     """The id of the process that runs the job; None when nobody does."""
-    found = _read(folder / CLAIM_FILE)
-    return found[0] if found and process.alive(*found) else None
+    path = folder / CLAIM_FILE
+    found = _read(path)
+    return found.pid if found and _lives(path, found) else None
 
 
-def _mine() -> tuple[int, float]:
+class Holder(NamedTuple):
+    """`place`: "" in a claim of an earlier version."""
+
+    pid: int
+    since: float
+    place: str = ""
+
+
+def _mine() -> Holder:
     return _named(os.getpid())
 
 
 @lru_cache(1)
-def _named(pid: int) -> tuple[int, float]:
-    return pid, process.started_at(pid)
+def _named(pid: int) -> Holder:
+    return Holder(pid, process.started_at(pid), whereabouts.here())
 
 
-def _read(path: Path) -> tuple[int, float] | None:
-    """(process id, what names it for good); None when the file is not there or was damaged. Raises `OSError` when it
-    cannot be read now."""
+def _lives(path: Path, found: Holder) -> bool:
+    if whereabouts.is_here(found.place):
+        return process.alive(found.pid, found.since)
+    return whereabouts.lives(path, found.place)
+
+
+def _read(path: Path) -> Holder | None:
+    """None when the file is not there or was damaged. Raises `OSError` when it cannot be read now."""
     try:
-        pid, since = path.read_text(encoding="utf-8", errors="replace").split()
-        return int(pid), float(since)
+        pid, since, *place = path.read_text(encoding="utf-8", errors="replace").split()
+        return Holder(int(pid), float(since), *place[:1])
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
 
 def _free_if_orphaned(path: Path) -> None:
     found = _read(path)
-    if found is None or not process.alive(*found):
+    if found is None or not _lives(path, found):
         path.unlink(missing_ok=True)
 
 
@@ -85,12 +102,15 @@ def _written(path: Path) -> bool:
     except FileExistsError:
         return False
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            pid, since = _mine()
-            file.write(f"{pid} {since!r}")
+        mine = _mine()
+        whereabouts.lock(handle)
+        os.write(handle, f"{mine.pid} {mine.since!r} {mine.place}".encode())
+        os.fsync(handle)  # what a network folder has no room for shows here
     except OSError:
+        os.close(handle)
         path.unlink(missing_ok=True)
         raise
+    whereabouts.keep(path, handle)
     return True
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from personal_avatar.errors import Cancelled
-from personal_avatar.jobs import process
+from personal_avatar.jobs import process, whereabouts
 from personal_avatar.problems import stated
 
 CANCEL = "cancel"
@@ -60,12 +60,13 @@ class Control:
         Returns what `leave` takes. Raises `FileNotFoundError` when the job was deleted.
         """
         me = os.getpid()
-        asker = self._folder / wish / f"{me}_{process.started_at(me):.2f}_{uuid.uuid4().hex[:8]}"
+        named = f"{me}_{process.started_at(me):.2f}_{uuid.uuid4().hex[:8]}.{whereabouts.here()}"
+        asker = self._folder / wish / named
         while True:
             self._folder.mkdir(exist_ok=True)
             try:
                 asker.parent.mkdir(exist_ok=True)
-                asker.touch()
+                whereabouts.keep(asker, os.open(asker, os.O_CREAT | os.O_WRONLY))
                 return asker
             except (FileNotFoundError, FileExistsError):  # somebody withdrew the wish for all just now
                 continue
@@ -74,6 +75,7 @@ class Control:
     def leave(asker: Path) -> None:
         """End what `join` began; harmless when it has ended already."""
         asker.unlink(missing_ok=True)
+        whereabouts.let_go(asker)
 
     @contextmanager
     def joined(self, wish: str) -> Iterator[None]:
@@ -86,8 +88,10 @@ class Control:
 
     def _still_asks(self, asker: Path) -> bool:
         try:
-            pid, since, _ = asker.name.split("_")
-            there = process.alive(int(pid), float(since))
+            pid, since, rest = asker.name.split("_")
+            place = rest.partition(".")[2]
+            is_here = whereabouts.is_here(place)
+            there = process.alive(int(pid), float(since)) if is_here else whereabouts.lives(asker, place)
         except ValueError:
             there = False
         if not there:

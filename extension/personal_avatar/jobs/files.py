@@ -112,7 +112,7 @@ class JobFiles:
             self.job(job_id)
         except JobDamaged:
             folder = self._folder / job_id
-            runs = process.alive(status.pid, status.pid_started_at) or claims.holder(folder) is not None
+            runs = process.works(folder, status) or claims.holder(folder) is not None
             return status.state in ENDED or (status.state is State.RUNNING and runs)
         return True
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from personal_avatar.domain import FORMAT_VERSION
 from personal_avatar.jobs.states import State
+from personal_avatar.jobs.whereabouts import is_here
 
 SILENT, HALTED = "silent", "halted"  # why a running job stands still: nothing was heard for long; somebody halted it
 
@@ -32,7 +33,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Status:
-    """Where a job stands. `pid` and `pid_started_at` name the process that runs it; `restarts`: how often it was taken
+    """Where a job stands. `pid` and `pid_started_at` name the process that runs it, in its `place` (whereabouts.py),
+    "" where an earlier version noted it; `restarts`: how often it was taken
     up again by itself after its process had died; `taken_at`: when it was last taken out of the queue; `heard`: the id
     of the last event that it had told by then; `priority`: what it was changed to, None for that of the job."""
 
@@ -46,6 +48,12 @@ class Status:
     taken_at: float | None = None
     heard: int = 0
     priority: int | None = None
+    place: str = ""
+
+    @property
+    def pid_here(self) -> int | None:
+        """The number of the process where it means one of those that are seen here."""
+        return self.pid if is_here(self.place) else None
 
 
 def priority_of(job: Job, status: Status) -> int:

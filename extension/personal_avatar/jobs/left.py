@@ -24,6 +24,5 @@ def _settle(store: JobStore, runner: Runner, job: Job) -> None:
 
 def _is_left(store: JobStore, job: Job) -> bool:
     status = store.status(job.id)
-    return status.state is State.RUNNING and not (
-        process.alive(status.pid, status.pid_started_at) or process.child_of(store.folder(job.id))
-    )
+    folder = store.folder(job.id)
+    return status.state is State.RUNNING and not (process.works(folder, status) or process.child_of(folder))

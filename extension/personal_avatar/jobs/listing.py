@@ -73,7 +73,7 @@ class Listing:
             return None, ""
         heard = [at for at in (account.heard_at, status.taken_at) if at is not None]
         silent_s = max(0.0, round(self._history.now - max(heard), 1)) if heard else None
-        if process.stopped(status.pid, status.pid_started_at):
+        if process.stopped(status.pid_here, status.pid_started_at):
             return silent_s, HALTED
         long = silent_s is not None and silent_s > watching.patience_s(account.stage) and not account.parked
         return silent_s, SILENT if long else ""

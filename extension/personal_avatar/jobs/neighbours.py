@@ -54,13 +54,13 @@ class Neighbourhood:
         """One of them, from now on asked for the card. Raises `OSError`, `NotFound`."""
         folder = self.store.folder(view.job.id)
         return Neighbour(
-            folder, Control(folder).join(YIELD), self.stages, view.status.pid or 0, view.status.pid_started_at
+            folder, Control(folder).join(YIELD), self.stages, view.status.pid_here or 0, view.status.pid_started_at
         )
 
 
 def _elsewhere(view: JobView) -> bool:
     """Whether another process of this machine does the work."""
-    pid = view.status.pid
+    pid = view.status.pid_here
     if not pid or pid == os.getpid() or not process.alive(pid, view.status.pid_started_at):
         return False
     try:

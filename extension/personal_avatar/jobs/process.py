@@ -17,7 +17,10 @@ import psutil
 from personal_avatar.commandline import apart
 from personal_avatar.errors import TrainerMissing
 from personal_avatar.host import TrainerPython
+from personal_avatar.jobs import whereabouts
+from personal_avatar.jobs.events import EVENTS_FILE
 from personal_avatar.jobs.executors import LOCAL, Executor
+from personal_avatar.jobs.job import Status
 from personal_avatar.problems import stated
 
 LOG_FILE = "log.txt"
@@ -41,6 +44,7 @@ def start(folder: Path, trainer: TrainerPython, executor: Executor = LOCAL) -> s
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     command = [str(trainer.executable), "-m", executor.module, str(folder)]
     with (folder / LOG_FILE).open("ab") as log:
+        whereabouts.lock(log.fileno())  # the child has it from here on, for as long as it lives
         try:
             return subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=folder, **apart()
@@ -111,6 +115,13 @@ def alive(pid: int | None, since: float | None = None) -> bool:
     except OSError as error:
         log.warning("The process %d cannot be looked at now: %s", pid, error)
         return _in_use(pid)
+
+
+def works(folder: Path, status: Status) -> bool:
+    """Whether the process of a running job still works, wherever it lives."""
+    if status.pid and status.pid_here is None:
+        return whereabouts.lives(folder / LOG_FILE, status.place, whereabouts.ORPHAN_S, [folder / EVENTS_FILE])
+    return alive(status.pid, status.pid_started_at)
 
 
 def _in_use(pid: int) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from personal_avatar.jobs.states import ACTIVE, State
 
-FORMAT = 5
+FORMAT = 6
 
 
 @dataclass(frozen=True)

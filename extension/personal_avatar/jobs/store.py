@@ -23,6 +23,7 @@ from personal_avatar.jobs.job import Job, JobView, Status
 from personal_avatar.jobs.listing import Lines, Listing
 from personal_avatar.jobs.rows import Row, Wish
 from personal_avatar.jobs.states import ACTIVE, ENDED, State, move
+from personal_avatar.jobs.whereabouts import here
 from personal_avatar.problems import stated
 
 __all__ = ["NO_FILES", "Job", "JobStore", "JobView", "Status", "named_in"]
@@ -109,7 +110,7 @@ class JobStore:
     def note_process(self, job_id: str, pid: int, started_at: float) -> None:
         """Remember the child of a running job, so that it can be found again."""
         with self._lock:
-            self._write(job_id, replace(self.status(job_id), pid=pid, pid_started_at=started_at))
+            self._write(job_id, replace(self.status(job_id), pid=pid, pid_started_at=started_at, place=here()))
 
     def fail(self, job_id: str, error: AvatarError, state: State = State.FAILED) -> None:
         """End a job with a named error; a job that has ended already stays as it is.

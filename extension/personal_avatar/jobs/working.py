@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from personal_avatar.errors import AvatarError, Cancelled, Crashed, DiskFull, Killed
-from personal_avatar.jobs import endings, process
+from personal_avatar.jobs import endings, process, whereabouts
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 from personal_avatar.jobs.events import Done, EventWriter, Log, Paused, Started, failure
 from personal_avatar.jobs.kept import TEAM_FOLDER
@@ -129,24 +129,31 @@ class Working:
         folder = self.store.folder(job.id)
         if job.kind in self._means.inline:
             raise stated(Killed, "ending.closed", "ending.hint.again")
-        pid, since = status.pid, status.pid_started_at
-        if not process.alive(pid, since) and (found := process.child_of(folder)):
-            pid, since = found, process.started_at(found)
-            self.store.note_process(job.id, found, since)
-        if pid is None and status.restarts < self._means.rules().restarts:
+        if not process.works(folder, status) and (found := process.child_of(folder)):
+            self.store.note_process(job.id, found, process.started_at(found))
+            status = self.store.status(job.id)
+        if status.pid is None and status.restarts < self._means.rules().restarts:
             return Again(text("log.never_began"), counts=True)
         before, after = endings.oom_kills(), status.heard
+        pid, since = status.pid_here, status.pid_started_at
+        is_far = pid != status.pid
+        if is_far and process.works(folder, status):
+            minutes = f"{whereabouts.ORPHAN_S / 60:.0f}"
+            EventWriter(folder)(Log(text("log.far", host=whereabouts.host_of(status.place), number=minutes)))
         watch = Watch(folder, pid, since)
         try:
-            self._wait(watch, lambda: process.alive(pid, since))
+            self._wait(watch, lambda: process.works(folder, status))
         except Exception:
             process.kill(pid, since)
             raise
         if pid and not process.rebooted(since):
             process.sweep(pid, folder)
         _clear(folder)
-        if process.rebooted(since) and endings.last_word(folder, after) is None and self._means.pausable(job):
-            return Again(text("log.rebooted"))
+        is_silent = endings.last_word(folder, after) is None
+        if is_far and is_silent:
+            EventWriter(folder)(Log(text("log.far_gone", host=whereabouts.host_of(status.place))))
+        if process.rebooted(since) and is_silent and self._means.pausable(job):
+            return Again(text("log.interrupted" if is_far else "log.rebooted"))
         return self._ending(job, watch, endings.outcome(folder, None, before, after), after)
 
     def _wait(self, watch: Watch, running: Callable[[], bool]) -> None:

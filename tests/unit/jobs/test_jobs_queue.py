@@ -449,7 +449,7 @@ def test_a_claim_that_cannot_be_written_is_not_left_behind(house: House, monkeyp
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "fdopen", full)
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(OSError, match="No space"):
         house.store.claim(job.id)
     monkeypatch.undo()
