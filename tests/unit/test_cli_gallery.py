@@ -58,12 +58,47 @@ def test_favourites_are_exported_and_what_is_deleted_is_gone(say: Say, job: str,
     assert say("delete", job, 0)[1].splitlines()[0] == f"{job[:8]}: picture 0 deleted"
 
 
-def test_an_export_takes_the_place_of_a_zip_alone(say: Say, job: str, tmp_path: Path) -> None:
-    (tmp_path / "me.jpg").write_bytes(b"mine")
-    status, _, complaint = say("export", job, "--out", tmp_path / "me.jpg")
-    assert status == 2 and "me.jpg is there and is no zip" in complaint
-    assert (tmp_path / "me.jpg").read_bytes() == b"mine"
-    assert [say("export", job, "--out", tmp_path / "x.zip")[0] for _ in range(2)] == [0, 0]
+def pictures_and_a_letter(path: Path) -> None:
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("letter.txt", "mine")
+
+
+def a_document(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("word/document.xml", "<mine/>")
+
+
+def a_backup_with_scores(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("scores.json", '{"chess": 3}')
+
+
+def a_link(path: Path) -> None:
+    path.rename(path.with_name("elsewhere.zip"))
+    path.symlink_to(path.with_name("elsewhere.zip"))
+
+
+def a_link_that_leads_nowhere(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.with_name("a disk that is away.zip"))
+
+
+@pytest.mark.parametrize("made", [
+    lambda path: path.write_bytes(b"mine"), lambda path: path.write_bytes(path.read_bytes()[:100]), a_document,
+    a_backup_with_scores, pictures_and_a_letter, a_link, a_link_that_leads_nowhere,
+])
+def test_an_export_takes_the_place_of_an_export_alone(
+    say: Say, job: str, tmp_path: Path, made: Callable[[Path], None]
+) -> None:
+    out = tmp_path / "x.zip"
+    assert [say("export", job, "--out", out)[0] for _ in range(2)] == [0, 0]
+    made(out)
+    before = [(path.name, path.is_symlink(), path.exists() and path.read_bytes()) for path in tmp_path.glob("*.zip")]
+    status, _, complaint = say("export", job, "--out", out)
+    assert status == 2 and "x.zip is there and is no export" in complaint
+    assert before == [
+        (path.name, path.is_symlink(), path.exists() and path.read_bytes()) for path in tmp_path.glob("*.zip")
+    ]
 
 
 @pytest.mark.parametrize("words", [["delete"], ["delete", "a"], ["favourite", "a"], ["export", "a"]])

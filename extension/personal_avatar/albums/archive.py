@@ -4,7 +4,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,8 @@ from personal_avatar.albums.entries import PARTS, Entry
 from personal_avatar.storage import replacing
 
 FORMAT_VERSION = 1
+TABLE, DOCUMENT = "scores.csv", "scores.json"
+SHEET_NAME = re.compile(r"contact-sheet(-\d+)?\.jpg")
 COLUMNS = (
     "file", "restored_file", "run", "number", *PARTS, "faces", "favourite", "style", "seed", "prompt", "infotext",
 )  # fmt: skip
@@ -28,6 +32,21 @@ class Packed:
 
     name: str
     data: bytes
+
+
+def is_ours(file: Path) -> bool:
+    """Whether an export may take its place: an archive that `write_archive` made, to which nobody added anything."""
+    if file.is_symlink() or not file.is_file():
+        return False
+    try:
+        with zipfile.ZipFile(file) as archive:
+            told, names = json.loads(archive.read(DOCUMENT)), set(archive.namelist())
+        if not (isinstance(told["version"], int) and isinstance(told["provenance"], str)):
+            return False
+        known = {row[key] for row in told["pictures"] for key in ("file", "restored_file")}
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return False
+    return all(name in {*known, TABLE, DOCUMENT} or SHEET_NAME.fullmatch(name) for name in names)
 
 
 def row_of(entry: Entry, names: Sequence[str], infotext: str) -> dict[str, Any]:
@@ -55,8 +74,8 @@ def write_archive(
             rows += [row] if row is not None else []
             for file in packed:
                 archive.writestr(file.name, file.data)
-        archive.writestr("scores.csv", table(rows), zipfile.ZIP_DEFLATED)
-        archive.writestr("scores.json", document(rows, all_generated), zipfile.ZIP_DEFLATED)
+        archive.writestr(TABLE, table(rows), zipfile.ZIP_DEFLATED)
+        archive.writestr(DOCUMENT, document(rows, all_generated), zipfile.ZIP_DEFLATED)
     return target
 
 

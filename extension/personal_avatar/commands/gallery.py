@@ -1,12 +1,13 @@
 """`personal-avatar gallery`: list runs or the pictures of one, mark favourites, delete, export."""
 from __future__ import annotations
 
+import os
 import time
 from argparse import Namespace
 from typing import Any
-from zipfile import is_zipfile
 
 from personal_avatar import documents
+from personal_avatar.albums.archive import is_ours
 from personal_avatar.albums.entries import PARTS, Entry, arranged, parts_of, wanted
 from personal_avatar.commands.common import DONE, local_studio
 from personal_avatar.commands.jobs import job_named
@@ -25,8 +26,8 @@ def run(args: Namespace, terminal: Terminal) -> int:
     if (args.action != "list" and not args.id) or lacks_number or lacks_file:
         wanted_words = f"personal-avatar gallery {args.action} {NEEDED[args.action]}"
         raise InvalidSettings("Something is missing in this command.", f"Write: {wanted_words}")
-    if args.action == "export" and args.out.exists() and not is_zipfile(args.out):
-        raise refused("problem.no_zip", "remedy.free_file", file=args.out)
+    if args.action == "export" and os.path.lexists(args.out) and not is_ours(args.out):
+        raise refused("problem.no_export", "remedy.free_file", file=args.out)
     studio = local_studio(args.data)
     if not args.id:
         return _runs(studio, terminal)

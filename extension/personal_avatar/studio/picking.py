@@ -104,7 +104,7 @@ def free(path: Path) -> Path:
     if len(os.fsencode(path.name)) > LONGEST_NAME:
         stem, suffix = short(stem, LONGEST_NAME - LONGEST_SUFFIX), short(suffix, LONGEST_SUFFIX)
     wanted = path.with_name(stem + suffix)
-    while wanted.exists():
+    while os.path.lexists(wanted):
         wanted, number = path.with_name(f"{stem}-{number}{suffix}"), number + 1
     return wanted
 

@@ -198,7 +198,7 @@ def test_the_best_are_copied_in_order_and_nothing_is_overwritten(studio: Studio,
 def test_a_name_that_is_free_and_fits_is_taken_as_it_is(tmp_path: Path) -> None:
     wanted = tmp_path / "Mr. Anna Maria Schmidt at the sea"
     assert free(wanted) == wanted
-    wanted.touch()
+    wanted.symlink_to(tmp_path / "a disk that is away")
     assert free(wanted).name == "Mr-2. Anna Maria Schmidt at the sea"
 
 
