@@ -18,13 +18,14 @@ from personal_avatar.provenance import MADE_BY
 from personal_avatar.storage import files_below, sha256_of
 
 _KINDS = {Method.TEXTUAL_INVERSION: "embeddings", Method.DREAMBOOTH: "checkpoints"}  # of files; others are LoRAs
+MODELS = (".safetensors", ".pt", ".ckpt", ".bin")
 
 
 @dataclass(frozen=True)
 class Trained:
     """`own`: a person's files, there or not, each with its `companions`; `foreign`: other files that lie where one of
-    the person's was published, and those of an original of the data folder; `contents`: SHA-256 of the person's, as far
-    as they are known."""
+    the person's was published, or beside where one was that is gone, and those of an original of the data folder;
+    `contents`: SHA-256 of the person's, as far as they are known."""
 
     own: tuple[Path, ...]
     foreign: tuple[Path, ...]
@@ -49,7 +50,9 @@ def trained(
     outside = {path for path in told_of if is_copy and not _is_inside(path, folders)}
     published = told_of - outside - set(begun)
     foreign = {path for path in published if path.is_file() and known.get(path.name) and not _is_one(path, known)}
-    own = {path for path in published if not any(_belongs(path, other) for other in foreign)}
+    rivals = {other for path in published for other in _instead(path)}
+    foreign |= {path for path in rivals if not _is_one(path, known)}
+    own = {path for path in published if not any(_belongs(path, other) for other in foreign)} | rivals - foreign
     moved = (path for folder in result_folders(folders) for path in files_below(folder) if path not in published)
     own |= {path for path in moved if (path.name in known or _was_trained_here(path)) and _is_one(path, known)}
     own |= set(begun) - outside
@@ -90,6 +93,13 @@ def _is_one(path: Path, known: Mapping[str, set[str]]) -> bool:
         return bool(contents) and sha256_of(path) in contents
     except OSError:
         return False
+
+
+def _instead(path: Path) -> list[Path]:
+    """Models to which what lies beside a trained file belongs now that the file itself is gone."""
+    if path.suffix in COMPANIONS or path.exists():
+        return []
+    return [other for ending in MODELS if (other := path.with_suffix(ending)).is_file()]
 
 
 def _was_trained_here(path: Path) -> bool:

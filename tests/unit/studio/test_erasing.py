@@ -164,6 +164,26 @@ def test_another_file_in_the_place_of_a_trained_one_is_left_and_named_with_what_
     assert [path.name for path in sorted(loras.rglob("anna.*"))] == ["anna.png", "anna.safetensors"]
 
 
+@pytest.mark.parametrize("ending", [".pt", ".ckpt", ".bin"])
+def test_what_lies_beside_another_model_that_took_the_place_of_a_trained_one_stays_with_it(
+    studio: Studio, ending: str
+) -> None:
+    loras = studio.host.folders().loras
+    (loras / "anna.safetensors").unlink()
+    for suffix in (ending, ".preview.png", ".yaml"):
+        (loras / f"anna{suffix}").write_bytes(b"of another model")
+    there = sorted(str(path) for path in loras.iterdir())
+    told = studio.delete_avatar("anna")
+    assert sorted(str(path) for path in loras.iterdir()) == sorted(told["left"]) == there
+    assert told["erased"] == ["1 photo", "1 job"]
+
+
+def test_a_trained_file_that_was_given_another_ending_is_erased_with_what_lies_beside_it(studio: Studio) -> None:
+    loras = studio.host.folders().loras
+    (loras / "anna.safetensors").rename(loras / "anna.pt")
+    assert studio.delete_avatar("anna")["left"] == [] and not list(loras.iterdir())
+
+
 def test_what_is_not_there_is_not_called_erased(studio: Studio) -> None:
     for path in studio.host.folders().loras.iterdir():
         path.unlink()
