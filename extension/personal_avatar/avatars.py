@@ -66,7 +66,7 @@ class AvatarStore:
         stamp = found.st_ino, found.st_size, found.st_mtime_ns
         known = self._seen.get(avatar_id)
         if known is None or known[0] != stamp:
-            known = stamp, from_json(Avatar, json.loads(path.read_text(encoding="utf-8")))
+            known = stamp, from_json(Avatar, json.loads(path.read_text(encoding="utf-8-sig")))
             self._seen[avatar_id] = known
         return known[1]
 
@@ -87,6 +87,16 @@ class AvatarStore:
                 continue
             if avatar is not None and user_id in (None, avatar.user_id):
                 yield avatar
+
+    def damaged(self) -> list[str]:
+        """Ids of those whose file is there and cannot be read: they are in no list, and can be erased."""
+        return [one for one in self._ids() if (self._folder / one / AVATAR_FILE).is_file() and not self._is_sound(one)]
+
+    def _is_sound(self, avatar_id: str) -> bool:
+        try:
+            return bool(self._read(avatar_id))
+        except (ValueError, OSError):
+            return False
 
     def _ids(self) -> list[str]:
         """Names of all folders that may be avatars, sorted. What is gone is not remembered either."""
@@ -196,7 +206,7 @@ class AvatarStore:
 
     def own_photos(self, avatar_id: str) -> list[Path]:
         """All photos of an avatar, without those that were added for a training that has not succeeded."""
-        given, names = self._given(avatar_id), self.load(avatar_id).photos
+        given, names = self.given(avatar_id), self.load(avatar_id).photos
         return [photo for photo in given if photo.name in names] if names else given
 
     def used(self, avatar_id: str, photos: Collection[Path]) -> list[Path]:
@@ -206,12 +216,13 @@ class AvatarStore:
 
     def keep_photos(self, avatar_id: str, names: Collection[str]) -> None:
         """Erase all photos but those with these names, and their captions; what is in use stays."""
-        for photo in self._given(avatar_id):
+        for photo in self.given(avatar_id):
             if photo.name not in names:
                 erased(caption_file(photo))
                 erased(photo)
 
-    def _given(self, avatar_id: str) -> list[Path]:
+    def given(self, avatar_id: str) -> list[Path]:
+        """All that lies there as its photos, also where nothing else is known of the avatar."""
         return without_captions(sorted((self.folder(avatar_id) / "photos").glob("[0-9]*")))
 
     def delete(self, avatar_id: str, others: Iterable[Path] = ()) -> None:

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.commandline import fetching
+from personal_avatar.avatars import AVATAR_FILE, AvatarStore
+from personal_avatar.commandline import fetching, of
 from personal_avatar.domain import Family
 from personal_avatar.environment import kohya, machine, ray_packages
 from personal_avatar.environment.finding import Finding, State, missing, ok, warning
@@ -162,6 +163,14 @@ def of_jobs(jobs: JobStore) -> Iterator[Finding]:
         yield warning("jobs", f"{told}; the index was made anew: {jobs.index_trouble}", remedy)
     else:
         yield ok("jobs", told)
+
+
+def of_avatars(avatars: AvatarStore, data: Path) -> Iterator[Finding]:
+    """Those that nobody sees, because the file that tells of them is damaged."""
+    for one in avatars.damaged():
+        erase = of("avatars", "erase", one, data=data)
+        remedy = f"Mend {avatars.folder(one) / AVATAR_FILE}, or erase all of it: {erase}"
+        yield warning("avatars", f"{one} cannot be read", remedy)
 
 
 def of_host(host: Host) -> Iterator[Finding]:

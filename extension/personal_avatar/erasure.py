@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from personal_avatar.storage import is_half_written, write_bytes
@@ -31,7 +32,9 @@ def erase_folder(folder: Path, last: str, others: Iterable[Path] = ()) -> list[P
     left = [*others, *(path for path in folder.iterdir() if path.name != last and not erased(path))]
     if left:
         return left
-    told = (folder / last).read_bytes()
+    told = b""
+    with suppress(OSError):
+        told = (folder / last).read_bytes()
     if erased(folder):
         return []
     if not (folder / last).exists():  # the system does not let go of the empty folder: it can be found, too

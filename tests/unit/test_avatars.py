@@ -220,7 +220,13 @@ def test_a_damaged_avatar_is_left_out(store: AvatarStore, content: str) -> None:
     saved(store)
     broken = saved(store, "Bob")
     (store.folder(broken.id) / "avatar.json").write_text(content)
-    assert [avatar.id for avatar in store.all()] == ["anna"]
+    assert [avatar.id for avatar in store.all()] == ["anna"] and store.damaged() == [broken.id]
+
+
+def test_an_avatar_whose_file_an_editor_marked_as_utf_8_is_read(store: AvatarStore) -> None:
+    file = store.folder(saved(store).id) / "avatar.json"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert [avatar.name for avatar in store.all()] == ["Anna"] and store.damaged() == []
 
 
 def test_erasing_an_avatar_takes_its_photos(store: AvatarStore, tmp_path: Path) -> None:

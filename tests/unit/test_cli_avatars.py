@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from personal_avatar import doctor
 from personal_avatar.avatars import AvatarStore
 from personal_avatar.cli import main
 from personal_avatar.commands.people import avatar_named
 from personal_avatar.domain import Avatar, Checkpoint, Family, Method
+from personal_avatar.environment.finding import State as Found
 from personal_avatar.errors import BadInput, NotFound, WrongState
 from personal_avatar.jobs.events import Done, EventWriter
 from personal_avatar.jobs.states import State
@@ -115,10 +117,37 @@ def test_who_is_erased_is_gone_and_what_is_left_is_named(studio: Studio, say: Sa
     status, said, asked = say("erase", word, typed="y\n")
     assert status == 0 and asked.startswith("Erase Anna Li (anna-li, of local): ")
     assert said.splitlines() == [
-        "Anna Li (anna-li) erased", f"  erased: {file}", "  erased: 1 photo", "  erased: 1 job",
+        "Anna Li (anna-li, of local) erased", f"  erased: {file}", "  erased: 1 photo", "  erased: 1 job",
         f"  left: {tmp_path / 'own.png'}",
     ]
     assert there(studio) == ["ben"] and not file.exists() and job not in studio.jobs.ids()
+
+
+def test_an_avatar_whose_file_is_damaged_is_listed_so_and_can_be_erased(
+    studio: Studio, say: Say, tmp_path: Path
+) -> None:
+    file, job = trained(studio, saved(studio, "anna", "Anna"), tmp_path / "own.png")
+    saved(studio, "ben", "Ben")
+    (studio.avatars.folder("anna") / "avatar.json").write_bytes(b'{"id": "anna", "na')
+    status, said, complaint = say("list")
+    assert status == 0 and "avatar.json cannot be read" in complaint and "avatars erase anna" in complaint
+    assert said.splitlines()[-1].split() == ["anna", "1", "photos", "damaged"]
+    assert document(say("list", "--json"))["damaged"] == ["anna"]
+    (finding,) = doctor.of_avatars(studio.avatars, tmp_path)
+    assert finding.state is Found.WARNING and "anna" in finding.found and "avatars erase anna" in finding.remedy
+    assert document(say("erase", "anna", "--yes", "--json"))["erased"] == [str(file), "1 photo", "1 job"]
+    assert not (tmp_path / "avatars" / "anna").exists() and not file.exists() and job not in studio.jobs.ids()
+    assert document(say("list", "--json"))["damaged"] == [] and there(studio) == ["ben"]
+
+
+def test_of_a_damaged_avatar_and_one_of_its_name_the_one_that_is_meant_is_erased(studio: Studio, say: Say) -> None:
+    saved(studio, "ann", "Ann")
+    saved(studio, "ann-2", "ann")
+    (studio.avatars.folder("ann") / "avatar.json").write_bytes(b"")
+    status, _, complaint = say("erase", "ann", "--yes")
+    assert status != 0 and "id:ann" in complaint and there(studio) == ["ann-2"] and studio.avatars.damaged() == ["ann"]
+    assert document(say("erase", "id:ann", "--yes", "--json"))["erased"] == ["1 photo"]
+    assert there(studio) == ["ann-2"] and studio.avatars.damaged() == []
 
 
 def test_without_a_question_one_document_is_told(studio: Studio, say: Say) -> None:

@@ -27,7 +27,8 @@ def doctor(args: Namespace, terminal: Terminal) -> int:
         kohya.install(data, terminal.say)
     if args.install_ray is not None:
         ray_packages.install(data, terminal.say, args.install_ray)
-    findings = [*examination.examine(host, data, args.insightface), *examination.of_jobs(studio.jobs)]
+    held = (*examination.of_jobs(studio.jobs), *examination.of_avatars(studio.avatars, data))
+    findings = [*examination.examine(host, data, args.insightface), *held]
     terminal.say(examination.text(findings))
     terminal.document(examination.document(findings))
     if examination.usable(findings):

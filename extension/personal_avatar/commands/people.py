@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from personal_avatar import commandline
+from personal_avatar.avatars import AVATAR_FILE
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import BadInput, NotFound
 from personal_avatar.names import same_name
@@ -26,6 +27,19 @@ def avatar_named(studio: Studio, word: str, own_first: bool = True) -> Avatar:
         each = ", ".join(f"{word_for(studio, one.id)} ({one.name}, of {one.user_id})" for one in found)
         raise BadInput(f"{len(found)} avatars are called {word!r}.", f"Name one by its id: {each}.")
     return found[0]
+
+
+def erasable(studio: Studio, word: str) -> tuple[str, str]:
+    """(id, who that is) of the only avatar with this id or name, or of one whose file is damaged, by its id. Raises as
+    `avatar_named`."""
+    damaged = word.removeprefix(BY_ID)
+    if damaged not in studio.avatars.damaged():
+        avatar = avatar_named(studio, word, own_first=False)
+        return avatar.id, f"{avatar.name} ({avatar.id}, of {avatar.user_id})"
+    if word == damaged and any(same_name(one.name, word) for one in studio.avatars.all()):
+        hint = f"Name it by its id: {BY_ID}{damaged}, or the other one by its id: {command(studio, 'list')}"
+        raise BadInput(f"There is an avatar {word!r} and a damaged one with that id.", hint)
+    return damaged, f"{damaged} (its {AVATAR_FILE} cannot be read)"
 
 
 def _meant(everybody: Sequence[Avatar], word: str, own_first: bool) -> list[Avatar]:

@@ -18,7 +18,7 @@ from personal_avatar.publishing import begun
 from personal_avatar.studio import drafts, keeping
 from personal_avatar.studio.requests import TrainRequest
 from personal_avatar.studio.trained import Trained, trained
-from personal_avatar.studio.works import RANK
+from personal_avatar.studio.works import RANK, TRAIN
 from personal_avatar.training.class_folders import made_by
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Erasing:
         the person's. Raises `NotFound`, and `WrongState` when a job has not ended or something
         could not be erased; then the avatar stays, to be erased again.
         """
-        avatar = self._studio.avatars.find(avatar_id)
+        avatar = self._whom(avatar_id)
         with self._studio.starting:
             views = self._about(avatar)
             if any(view.status.state in ACTIVE for view in views):
@@ -50,7 +50,7 @@ class Erasing:
             made = [view for view in views if view.job.kind != RANK]  # what was ranked is somebody's own
             told = {path for view in views for path in self._studio.gallery.told_by(view)}
             pictures = named_in(made, "images") | told
-            photos = len(self._studio.avatars.photos(avatar.id))
+            photos = len(self._studio.avatars.given(avatar.id))
             self._erase(avatar, found.own, painted, views)
         others = _there(found.foreign)
         left = [*self._laid_out(avatar), *others, *keeping.left_of(pictures)]
@@ -58,6 +58,15 @@ class Erasing:
         document = {"id": avatar.id, "erased": [*map(str, gone), *counts], "left": [*map(str, left)]}
         instead = self._studio.host.fall_back()
         return {**document, "checkpoint": instead} if instead else document
+
+    def _whom(self, avatar_id: str) -> Avatar:
+        """Of one whose file is damaged: what its jobs know."""
+        if avatar_id not in self._studio.avatars.damaged():
+            return self._studio.avatars.find(avatar_id)
+        jobs = [view.job for view in self._studio.jobs.views(avatar_id=avatar_id)]
+        names = [job.title for job in jobs if job.kind == TRAIN]
+        user_id = jobs[0].user_id if jobs else ""
+        return Avatar(avatar_id, names[0] if names else avatar_id, user_id, class_noun="", trigger="", created_at="")
 
     def _painted(self, found: Trained) -> list[Path]:
         """Folders of pictures of anybody that a checkpoint of this person made for trainings on it."""
