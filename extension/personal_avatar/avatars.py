@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -19,12 +19,12 @@ from personal_avatar.captions.files import caption_file, copy_with_caption, with
 from personal_avatar.domain import Avatar, Checkpoint, Consent, from_json, to_json
 from personal_avatar.erasure import erase_folder, erased
 from personal_avatar.errors import NotFound, WrongState
+from personal_avatar.linked import DATASET, PHOTOS, erase_avatar
 from personal_avatar.names import checked_name, checked_noun, ids_for, nearly_same, same_name, trigger_of
 from personal_avatar.photos.dataset import sources_of
 from personal_avatar.storage import plain_suffix, sha256_of, slug, write_json
 
 AVATAR_FILE = "avatar.json"
-DATASET = "dataset"  # the folder of an avatar in which its photos lie as they are trained on
 DIGITS = 12  # of a photo's SHA-256, in its name
 Stamp = tuple[int, int, int]  # of a file: which it is, how long, when it was written
 
@@ -223,15 +223,18 @@ class AvatarStore:
 
     def given(self, avatar_id: str) -> list[Path]:
         """All that lies there as its photos, also where nothing else is known of the avatar."""
-        return without_captions(sorted((self.folder(avatar_id) / "photos").glob("[0-9]*")))
+        return without_captions(sorted((self.folder(avatar_id) / PHOTOS).glob("[0-9]*")))
 
-    def delete(self, avatar_id: str, others: Iterable[Path] = ()) -> None:
+    def delete(
+        self, avatar_id: str, others: Iterable[Path] = (), is_shared: Callable[[Path], bool] = lambda _: False
+    ) -> None:
         """Erase an avatar's photos, embeddings and portraits. What says that it is there goes last, when nothing of
         them is left, nor `others`, which the caller could not erase: until then it can be erased again.
 
-        Raises `NotFound`, and `WrongState` with what is left.
+        Where its folder, or that of its photos, is a link, what it leads to goes as far as it is ours, unless
+        `is_shared`. Raises `NotFound`, and `WrongState` with what is left.
         """
-        left = erase_folder(self.folder(avatar_id), AVATAR_FILE, others)
+        left = erase_avatar(self.folder(avatar_id), AVATAR_FILE, others, is_shared)
         self._seen.pop(avatar_id, None)
         if left:
             named = ", ".join(map(str, left))

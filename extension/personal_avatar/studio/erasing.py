@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Avatar
-from personal_avatar.erasure import companions, erase_folder, erase_trained, erased
+from personal_avatar.erasure import companions, drop_empty, erase_folder, erase_trained, erased
 from personal_avatar.errors import WrongState
 from personal_avatar.jobs.homing import is_copied
 from personal_avatar.jobs.states import ACTIVE
@@ -16,6 +16,7 @@ from personal_avatar.jobs.store import JobView, named_in
 from personal_avatar.names import same_name
 from personal_avatar.publishing import begun
 from personal_avatar.studio import drafts, keeping
+from personal_avatar.studio.links import Links
 from personal_avatar.studio.requests import TrainRequest
 from personal_avatar.studio.trained import Trained, trained
 from personal_avatar.studio.works import RANK, TRAIN
@@ -47,15 +48,18 @@ class Erasing:
             found = trained(avatar, views, self._studio.host.folders(), half, is_copy)
             painted = self._painted(found)
             gone = _there([*found.own, *painted])
+            links = self._links(avatar, views, _published(found.own))
             made = [view for view in views if view.job.kind != RANK]  # what was ranked is somebody's own
             told = {path for view in views for path in self._studio.gallery.told_by(view)}
             pictures = named_in(made, "images") | told
-            photos = len(self._studio.avatars.given(avatar.id))
-            self._erase(avatar, found.own, painted, views)
+            photos = [path.resolve() for path in self._studio.avatars.given(avatar.id)]
+            really = {path: path.resolve() for path in gone}
+            self._erase(avatar, found, painted, views, links)
         others = _there(found.foreign)
-        left = [*self._laid_out(avatar), *others, *keeping.left_of(pictures)]
-        counts = [*_counted(photos, "photo"), *_counted(len(views), "job")]
-        document = {"id": avatar.id, "erased": [*map(str, gone), *counts], "left": [*map(str, left)]}
+        left = [*self._laid_out(avatar), *others, *keeping.left_of(pictures), *links.left()]
+        files = [str(path) for path in gone if not really[path].exists()]
+        counts = [*_counted(sum(not path.exists() for path in photos), "photo"), *_counted(len(views), "job")]
+        document = {"id": avatar.id, "erased": [*files, *counts], "left": [*dict.fromkeys(map(str, left))]}
         instead = self._studio.host.fall_back()
         return {**document, "checkpoint": instead} if instead else document
 
@@ -75,17 +79,23 @@ class Erasing:
             return []
         return made_by(folders.data / "cache", found.contents)
 
+    def _links(self, avatar: Avatar, views: Sequence[JobView], files: Iterable[Path]) -> Links:
+        jobs = [self._studio.jobs.folder(view.job.id) for view in views]
+        places = [self._studio.avatars.folder(avatar.id), *jobs, *self._own_drafts(avatar), *files]
+        return Links(places, jobs, self._studio.host.folders().data)
+
     def _erase(
-        self, avatar: Avatar, files: Sequence[Path], painted: Sequence[Path], views: Sequence[JobView]
+        self, avatar: Avatar, found: Trained, painted: Sequence[Path], views: Sequence[JobView], links: Links
     ) -> None:
         """All that can be erased. What names others outlives them, so that the next attempt finds what is left: jobs
         name trained files, drafts name jobs. Raises `WrongState` with what is left."""
         left = [folder for folder in painted if not erased(folder)]
-        left += [path for file in files for path in erase_trained(file)]
+        for file in found.own:
+            left += erase_trained(file, () if links.is_shared(file) else found.contents)
         left += self._erase_jobs([view for view in views if not (left and self._names_trained(view))])
         left += [] if left else self._erase_copies(avatar)
         self._studio.forget()
-        self._studio.avatars.delete(avatar.id, left)
+        self._studio.avatars.delete(avatar.id, left, links.is_shared)
 
     def _names_trained(self, view: JobView) -> bool:
         return bool(named_in([view], "files") or self._begun(view))
@@ -97,10 +107,15 @@ class Erasing:
         """Returns the folders of those that are left."""
         left = []
         for folder in [self._studio.jobs.folder(view.job.id) for view in views]:
+            target = folder.resolve()
             try:
                 self._studio.jobs.delete(folder.name)
             except OSError:
                 left.append(folder)
+                continue
+            for link in folder.parent.glob(f".{folder.name}*"):
+                if link.is_symlink() and erased(link):
+                    drop_empty(target)
         return left
 
     def _erase_copies(self, avatar: Avatar) -> list[Path]:
@@ -141,5 +156,8 @@ def _counted(number: int, what: str) -> list[str]:
 
 def _there(files: Iterable[Path]) -> list[Path]:
     """Those of the files and their companions that exist, each once."""
-    every = dict.fromkeys(path for file in files for path in (*companions(file), file))
-    return [path for path in every if path.exists()]
+    return [path for path in dict.fromkeys(_published(files)) if path.exists()]
+
+
+def _published(files: Iterable[Path]) -> list[Path]:
+    return [path for file in files for path in (*companions(file), file)]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from personal_avatar.avatars import DATASET
 from personal_avatar.domain import Dataset, PhotoReport
 from personal_avatar.jobs.events import Log, Stage
+from personal_avatar.linked import DATASET
 from personal_avatar.training.plan import ENLARGED, ORIGINS
 from personal_avatar.training.work import Work
 

@@ -250,3 +250,98 @@ def test_who_was_no_checkpoint_takes_no_pictures_of_a_class_along(whole: Studio)
     told = whole.delete_avatar("anna")
     assert len(list((whole.host.folders().data / "cache" / SHARED).iterdir())) == 3
     assert "checkpoint" not in told and whole.host.checkpoint().title == "carla"
+
+
+def on_another_disk(path: Path, disk: Path) -> Path:
+    """Where it lies now, with a link in its place."""
+    disk.mkdir(exist_ok=True)
+    shutil.move(path, disk / path.name)
+    path.symlink_to(disk / path.name)
+    return disk / path.name
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("part", ["avatars/anna", "avatars/anna/photos", f"jobs/{'?' * 32}", "models/loras"])
+def test_a_part_that_was_moved_to_another_disk_and_linked_is_erased_there(
+    studio: Studio, tmp_path: Path, part: str
+) -> None:
+    data, disk = studio.host.folders().data, tmp_path / "disk"
+    (moved,) = [on_another_disk(path, disk) for path in data.glob(part)]
+    told = Studio(type(studio.host)(data), serves=False).delete_avatar("anna")
+    assert files_below(disk) == [] and told["left"] == []
+    assert told["erased"][-2:] == ["1 photo", "1 job"] and len(told["erased"]) == 5
+    links = [path for folder in ("avatars", "jobs") for path in (data / folder).rglob("*") if path.is_symlink()]
+    assert links == [] and moved.exists() == (moved.name == "loras")
+
+
+@pytest.mark.parametrize("suffixes", [(".safetensors",), (".safetensors", ".json", ".png")])
+def test_a_trained_file_that_was_moved_to_another_disk_and_linked_is_erased_there(
+    studio: Studio, tmp_path: Path, suffixes: tuple[str, ...]
+) -> None:
+    loras = studio.host.folders().loras
+    moved = [on_another_disk(loras / f"anna{suffix}", tmp_path / "disk") for suffix in suffixes]
+    told = studio.delete_avatar("anna")
+    assert not any(path.exists() for path in moved) and not list(loras.iterdir())
+    assert told["left"] == [] and str(loras / "anna.safetensors") in told["erased"]
+
+
+def test_what_links_lead_to_is_left_and_named_where_nothing_says_that_it_is_the_persons(
+    studio: Studio, tmp_path: Path
+) -> None:
+    data, disk = studio.host.folders().data, tmp_path / "disk"
+    loras, folder = studio.host.folders().loras, studio.avatars.folder("anna")
+    photos = on_another_disk(folder / "photos", disk)
+    whole = on_another_disk(folder, disk)
+    (folder / "dataset").mkdir(exist_ok=True)
+    own = [photos / "01-0123456789ab.jpg", photos / "summer.jpg", whole / "diary.txt"]
+    own += [disk / "cut.png", disk / "an.png"]
+    for path in own:
+        path.write_bytes(b"somebody's own")
+    (folder / "dataset" / "cut.png").symlink_to(own[3])
+    (loras / "anna.png").unlink()
+    (loras / "anna.png").symlink_to(own[4])
+    (loras / "anna.yaml").symlink_to(tmp_path / "a disk that is away" / "anna.yaml")
+    told = studio.delete_avatar("anna")
+    assert files_below(disk) == sorted(path.name for path in own) and "1 photo" in told["erased"]
+    left = [photos, whole, own[3], own[4], tmp_path / "a disk that is away" / "anna.yaml"]
+    assert sorted(told["left"]) == sorted(map(str, left)) and str(loras / "anna.png") not in told["erased"]
+    assert not (data / "avatars" / "anna").exists() and not list(loras.iterdir())
+
+
+def test_of_a_photo_that_is_a_link_the_original_is_left_named_and_not_counted(studio: Studio, tmp_path: Path) -> None:
+    (photo,) = studio.avatars.photos("anna")
+    moved = on_another_disk(photo, tmp_path / "originals")
+    told = studio.delete_avatar("anna")
+    assert moved.is_file() and told["left"] == [str(moved)] and "1 job" in told["erased"]
+    assert "1 photo" not in told["erased"]
+
+
+@pytest.mark.parametrize("part", ["avatars/anna", "avatars/anna/photos", "models/loras/anna.safetensors"])
+def test_what_a_copied_data_folder_and_its_original_both_lead_to_is_the_originals(
+    studio: Studio, tmp_path: Path, part: str
+) -> None:
+    data, copy = studio.host.folders().data, tmp_path / "copy"
+    on_another_disk(data / part, tmp_path / "disk")
+    there = files_below(tmp_path / "disk")
+    with suppress(shutil.Error):  # a claim that was given back meanwhile
+        shutil.copytree(data, copy, symlinks=True)
+    told = Studio(type(studio.host)(copy), serves=False).delete_avatar("anna")
+    assert files_below(tmp_path / "disk") == there and str((data / part).resolve()) in told["left"]
+    assert Studio(type(studio.host)(data), serves=False).delete_avatar("anna")["left"] == []
+    assert files_below(tmp_path / "disk") == []
+
+
+def test_photos_on_another_disk_that_could_not_be_erased_are_erased_by_the_next_attempt(
+    studio: Studio, tmp_path: Path
+) -> None:
+    moved = on_another_disk(studio.avatars.folder("anna") / "photos", tmp_path / "disk")
+    (photo,) = files_below(moved)
+    with pytest.MonkeyPatch.context() as patch:
+        lock(patch, photo)
+        with pytest.raises(WrongState, match="photos"):
+            studio.delete_avatar("anna")
+    assert files_below(moved) == [photo]
+    assert studio.delete_avatar("anna")["left"] == [] and not moved.exists()
