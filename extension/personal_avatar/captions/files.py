@@ -1,6 +1,7 @@
 """The words that a picture is trained with: the user's own, in a text file beside the photo, or a template."""
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import unicodedata
@@ -30,7 +31,7 @@ def caption_of(template: str, trigger: str, class_noun: str) -> str:
 def caption_file(photo: Path) -> Path:
     """Where the caption of `photo.jpg` is looked for: `photo.txt`, or `photo.caption` where there is only that."""
     text, other = photo.with_suffix(SUFFIX), photo.with_suffix(OTHER_SUFFIX)
-    return other if other.is_file() and not text.exists() else text
+    return other if os.path.isfile(other) and not os.path.exists(text) else text  # also of names too long for a caption
 
 
 def is_caption(path: Path) -> bool:
@@ -48,7 +49,7 @@ def copy_with_caption(photo: Path, target: Path) -> None:
     """Copy a photo and, where there is one, the caption beside it. Raises `OSError` when the photo cannot be copied."""
     shutil.copyfile(photo, target)
     caption = caption_file(photo)
-    if caption.is_file() and not is_caption(photo):
+    if os.path.isfile(caption) and not is_caption(photo):
         shutil.copyfile(caption, caption_file(target))
 
 
@@ -70,7 +71,7 @@ def written_caption(photo: Path) -> str:
     Raises `ValueError`, whose text says what is wrong with the file.
     """
     path = caption_file(photo)
-    if is_caption(photo) or not path.exists():
+    if is_caption(photo) or not os.path.exists(path):
         return ""
     text = " ".join(_text(path).split())
     if len(text) > LONGEST:

@@ -52,14 +52,14 @@ def keep_checkpoint(studio: Studio) -> None:
 
 
 def pictures(args_paths: list[Path]) -> list[Path]:
-    """The files named, and those in the folders named; raises `BadInput` when something is not there."""
+    """The files named, and those in the folders named, each once; raises `BadInput` when something is not there."""
     missing = [str(path) for path in args_paths if not path.exists()]
     if missing:
         raise BadInput(f"There is no {', '.join(missing)}.", "Check the path.")
     found = pictures_in(args_paths)
     if not found:
         raise BadInput(f"There are no files in {', '.join(str(path) for path in args_paths)}.", "Name another folder.")
-    return found
+    return list({path.parent.resolve() / path.name: path for path in found}.values())
 
 
 def settle(studio: Studio) -> None:

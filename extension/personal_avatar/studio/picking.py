@@ -1,12 +1,10 @@
-"""What is done with pictures that were put in order: sorted by another part, taken along, written as a table, and gone
-on from."""
+"""What is done with pictures that were put in order: sorted by another part, written as a table, and gone on from."""
 from __future__ import annotations
 
 import csv
 import io
 import os
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal_avatar.albums.cells import harmless
 from personal_avatar.domain import Style, from_json
-from personal_avatar.errors import BadInput, InvalidSettings, NotFound, UnreadablePhoto
+from personal_avatar.errors import InvalidSettings, NotFound, UnreadablePhoto
 from personal_avatar.params import validated
 from personal_avatar.pictures import infotext_of, negative_prompt_in, prompt_in, settings_in
 from personal_avatar.ranking.nouns import Ranked
@@ -81,30 +79,14 @@ def table(rows: Sequence[Ranked]) -> str:
     return out.getvalue()
 
 
-def take(files: Sequence[Path], target: Path, move: bool = False, names: Sequence[str] = ()) -> list[Path]:
-    """Copy or move files into `target` (made when missing) as 001-name.png, ...; nothing there is overwritten.
-
-    `names`: what they are called, where that is not the name of the file. Raises `BadInput` when the folder cannot be
-    written to or a file is gone.
-    """
-    done: list[Path] = []
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        for place, (path, name) in enumerate(zip(files, names or [path.name for path in files], strict=True), start=1):
-            wanted = free(target / f"{place:03d}-{Path(name).name}")
-            done.append(Path(shutil.move(path, wanted) if move else shutil.copy2(path, wanted)))
-    except OSError as error:
-        raise BadInput(f"{len(done)} of {len(files)} pictures were taken: {error}.", "Choose another folder.") from None
-    return done
-
-
-def free(path: Path) -> Path:
-    """`path`, or beside it the first name with a number that nothing has; a name that is too long is cut."""
+def free(path: Path, beside: str = "") -> Path:
+    """`path`, or beside it the first name with a number that nothing has; a name that is too long is cut. `beside`: a
+    suffix with which it is free, too."""
     stem, suffix, number = path.stem, path.suffix, 2
     if len(os.fsencode(path.name)) > LONGEST_NAME:
         stem, suffix = short(stem, LONGEST_NAME - LONGEST_SUFFIX), short(suffix, LONGEST_SUFFIX)
     wanted = path.with_name(stem + suffix)
-    while os.path.lexists(wanted):
+    while os.path.lexists(wanted) or (beside and os.path.lexists(wanted.with_suffix(beside))):
         wanted, number = path.with_name(f"{stem}-{number}{suffix}"), number + 1
     return wanted
 

@@ -132,8 +132,8 @@ class Rankings:
     def take(
         self, files: Sequence[Path], target: Path, move: bool = False, names: Sequence[str] = ()
     ) -> list[Path]:
-        """Copy or move files into a folder, numbered in their order; nothing is overwritten. See `picking.take`."""
-        from personal_avatar.studio.picking import take
+        """Copy or move files into a folder, numbered in their order; nothing is overwritten. See `taking.take`."""
+        from personal_avatar.studio.taking import take
 
         return take(files, target, move, names)
 

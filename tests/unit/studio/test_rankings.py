@@ -18,7 +18,7 @@ from personal_avatar.ranking import clip, clip_files
 from personal_avatar.ranking.nouns import Ranked
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest, neighbours
 from personal_avatar.studio.best_of import BestOf
-from personal_avatar.studio.picking import free, table, take
+from personal_avatar.studio.picking import free, table
 from personal_avatar.studio.rankings import RankRequest, RankTask
 from personal_avatar.studio.sortings import JUDGES, LEDGER, scored_in, sort_pictures
 
@@ -191,7 +191,7 @@ def test_the_best_are_copied_in_order_and_nothing_is_overwritten(studio: Studio,
     for _ in range(2):
         studio.rankings.take(best, tmp_path / "best")
     assert sorted(path.name[:3] for path in (tmp_path / "best").iterdir()) == ["001", "001", "002", "002"]
-    moved = take([tmp_path / "best" / path.name for path in (tmp_path / "best").iterdir()], tmp_path / "moved", True)
+    moved = studio.rankings.take(list((tmp_path / "best").iterdir()), tmp_path / "moved", True)
     assert len(moved) == 4 and not list((tmp_path / "best").iterdir())
 
 
@@ -200,16 +200,6 @@ def test_a_name_that_is_free_and_fits_is_taken_as_it_is(tmp_path: Path) -> None:
     assert free(wanted) == wanted
     wanted.symlink_to(tmp_path / "a disk that is away")
     assert free(wanted).name == "Mr-2. Anna Maria Schmidt at the sea"
-
-
-@pytest.mark.parametrize(
-    "name", ["x" * 250 + ".png", "\u540d" * 83 + ".png", "x." + "y" * 250], ids=["one byte each", "three", "suffix"]
-)
-def test_pictures_of_long_names_are_taken_by_shorter_ones(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(b"a picture")
-    taken = [*take([tmp_path / name], tmp_path / "best"), *take([tmp_path / name], tmp_path / "best", move=True)]
-    assert sorted(taken) == sorted((tmp_path / "best").iterdir()) and len(taken) == 2
-    assert all(path.name.startswith(f"001-{name[0]}") and path.read_bytes() == b"a picture" for path in taken)
 
 
 def test_a_table_has_every_score_and_no_formula() -> None:
