@@ -65,6 +65,30 @@ def test_captions_that_are_there_stay(run: Run, photos: Path) -> None:
     assert texts(photos)["01"] == "a photo of a person\n"
 
 
+def test_of_two_photos_with_one_caption_file_one_is_described_and_the_other_named(run: Run, photos: Path) -> None:
+    shutil.copy(photos / "01.jpg", photos / "01.png")
+    status, out, err = run("caption", photos, "--json")
+    document: dict[str, Any] = json.loads(out)
+    assert status == 0 and [Path(row["path"]).name for row in document["captions"]] == ["01.jpg", "02.jpg"]
+    assert [Path(row["path"]).name for row in document["skipped"]] == ["01.png"]
+    assert "01.png and 01.jpg have one caption file, 01.txt" in err and texts(photos).keys() == {"01", "02"}
+
+
+@pytest.mark.slow
+def test_a_caption_file_of_two_photos_is_told_where_photos_are_checked(run: Run, photos: Path) -> None:
+    shutil.copy(photos / "01.jpg", photos / "01.png")
+    assert "caption file" not in run("check", photos)[2]
+    (photos / "01.txt").write_text("a hat")
+    assert "01.png and 01.jpg have one caption file, 01.txt" in run("check", photos)[2]
+
+
+def test_a_caption_that_lies_elsewhere_is_mended_there(run: Run, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("a bald bald man with a tie")
+    (photos / "01.txt").symlink_to(Path("..") / "mine.txt")
+    assert run("lint", photos, "--trigger", "sks man", "--class", "man", "--mend")[0] == 0
+    assert (photos / "01.txt").is_symlink() and (tmp_path / "mine.txt").read_text() == "sks man with a tie\n"
+
+
 def test_a_tagger_whose_weights_are_missing_says_how_to_get_them(run: Run, photos: Path) -> None:
     for tagger, size in (("wd14", "378.5 MB"), ("blip", "989.8 MB")):
         status, out, err = run("caption", photos, "--with", tagger)

@@ -9,6 +9,7 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable
 from pathlib import Path
 
+from personal_avatar import wording
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.problems import stated
 from personal_avatar.storage import opened, write_bytes
@@ -32,6 +33,17 @@ def caption_file(photo: Path) -> Path:
     """Where the caption of `photo.jpg` is looked for: `photo.txt`, or `photo.caption` where there is only that."""
     text, other = photo.with_suffix(SUFFIX), photo.with_suffix(OTHER_SUFFIX)
     return other if os.path.isfile(other) and not os.path.exists(text) else text  # also of names too long for a caption
+
+
+def sharing(photos: Iterable[Path]) -> dict[Path, str]:
+    """Photos whose caption is that of one before them, as of `a.jpg` and `a.png`; what is to be said of it."""
+    first: dict[Path, Path] = {}
+    found = {}
+    for photo in photos:
+        file = caption_file(photo)
+        if (other := first.setdefault(file, photo)) is not photo:
+            found[photo] = wording.text("caption.shared", photo=photo.name, other=other.name, file=file.name)
+    return found
 
 
 def is_caption(path: Path) -> bool:
@@ -94,12 +106,12 @@ def refuse_unusable(photos: Iterable[Path]) -> None:
 
 
 def write_caption(photo: Path, text: str, overwrite: bool = False) -> bool:
-    """Write the file beside `photo`, all of it or nothing; False when there is one already, which `overwrite` allows to
-    replace. Raises `OSError`."""
+    """Write the file beside `photo`, or the one that a link there leads to, all of it or nothing; False when there is
+    one already, which `overwrite` allows to replace. Raises `OSError`."""
     path = caption_file(photo)
     if not overwrite and path.exists():
         return False
-    write_bytes(path, (" ".join(text.split()) + "\n").encode("utf-8"))
+    write_bytes(path.resolve() if path.is_symlink() else path, (" ".join(text.split()) + "\n").encode("utf-8"))
     return True
 
 

@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from personal_avatar import documents
-from personal_avatar.captions.files import caption_file
+from personal_avatar.captions.files import caption_file, sharing
 from personal_avatar.captions.settings import CaptionSettings
 from personal_avatar.captions.taggers import BLIP
 from personal_avatar.commands.common import DONE, FAILED, exit_status, follow, local_studio, pictures
@@ -20,7 +21,8 @@ def caption(args: Namespace, terminal: Terminal) -> int:
     """Files that are there already stay, and their photos are not looked at, unless --overwrite says otherwise."""
     studio, photos = local_studio(args.data), pictures(args.paths)
     kept = [] if args.overwrite else [photo for photo in photos if caption_file(photo).exists()]
-    wanted = [photo for photo in photos if photo not in kept]
+    shared = sharing(photo for photo in photos if photo not in kept)
+    wanted = [photo for photo in photos if photo not in (*kept, *shared)]
     described: Described | int = Described({}, {})
     if wanted:
         ask = _by_job if args.tagger == BLIP else _here
@@ -28,7 +30,7 @@ def caption(args: Namespace, terminal: Terminal) -> int:
     if isinstance(described, int):
         return described
     studio.captions.write(described.captions, overwrite=args.overwrite)
-    _show(described, kept, terminal)
+    _show(replace(described, skipped={**described.skipped, **shared}), kept, terminal)
     return FAILED if wanted and not described.captions else DONE
 
 

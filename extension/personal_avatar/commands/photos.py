@@ -1,11 +1,12 @@
 """`personal-avatar photos check` and `photos prepare`."""
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from personal_avatar.captions.files import refuse_unusable
+from personal_avatar.captions.files import caption_file, refuse_unusable, sharing
 from personal_avatar.commands.common import DONE, local_studio, pictures
 from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict
 from personal_avatar.errors import InvalidSettings, TooFewPhotos
@@ -25,6 +26,8 @@ def check(args: Namespace, terminal: Terminal) -> int:
     with terminal.bar("check") as bar:
         report = studio.check_photos(paths, settings, bar, decided(args, paths), class_noun=args.class_noun)
     show(report, terminal)
+    for told_of in sharing(photo for photo in paths if os.path.isfile(caption_file(photo))).values():
+        terminal.complain(told_of)
     try:
         _refuse_captions(report, validated(PhotoSettings, settings))
     except InvalidSettings as error:
