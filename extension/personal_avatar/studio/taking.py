@@ -25,17 +25,19 @@ def take(files: Sequence[Path], target: Path, move: bool = False, names: Sequenc
     `names`: what they are called, where that is not the name of the file. Raises `BadInput` when the folder cannot be
     written to or a file is gone or cannot be moved; it names those that were taken.
     """
-    done: list[Path] = []
+    done: dict[int, Path] = {}
+    every = [*enumerate(zip(files, names or [path.name for path in files], strict=True), start=1)]
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for place, (path, name) in enumerate(zip(files, names or [path.name for path in files], strict=True), start=1):
-            done.append(_taken(path, target / f"{place:03d}-{Path(name).name}", move))
+        for place, (path, name) in sorted(every, key=lambda one: not one[1][0].is_symlink()):  # they may lead to others
+            done[place] = _taken(path, target / f"{place:03d}-{Path(name).name}", move)
     except OSError as error:
-        told = ", ".join(path.name for path in done[:NAMED]) + (", …" if len(done) > NAMED else "")
+        named = sorted(path.name for path in done.values())
+        told = ", ".join(named[:NAMED]) + (", …" if len(named) > NAMED else "")
         values = {"done": len(done), "count": len(files), "names": told, "folder": target, "cause": error}
         sentence = "failure.some_taken" if done else "failure.none_taken"
         raise stated(BadInput, sentence, "remedy.take", **values) from None
-    return done
+    return [done[place] for place in sorted(done)]
 
 
 def _taken(path: Path, wanted: Path, move: bool) -> Path:

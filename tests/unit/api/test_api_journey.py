@@ -173,6 +173,14 @@ def test_erasing_a_person_leaves_nothing(client: TestClient, studio: Studio) -> 
     assert client.delete(f"{V1}/models/anna").status_code == 404
 
 
+def test_a_person_whose_file_is_damaged_can_be_erased(client: TestClient, studio: Studio) -> None:
+    trained(client)
+    (studio.avatars.folder("anna") / "avatar.json").write_text("{")
+    erased = client.delete(f"{V1}/models/anna").json()["erased"]
+    assert "loras/anna.safetensors" in erased and erased[-2:] == ["1 photo", "1 job"]
+    assert not list((studio.host.folders().data / "avatars").iterdir())
+
+
 def test_an_erased_file_is_told_with_the_innermost_folder_in_which_the_host_finds_it(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -87,6 +87,14 @@ def test_of_a_link_the_picture_is_moved_that_it_leads_to_and_the_original_stays(
     assert original.is_file() and not os.path.lexists(link)
 
 
+def test_a_picture_and_a_link_to_it_are_both_moved_in_their_order(tmp_path: Path) -> None:
+    file = written(tmp_path / "in", a="")["a"]
+    link = file.with_name("b.jpg")
+    link.symlink_to("a.jpg")
+    assert [path.name for path in take([file, link], tmp_path / "best", move=True)] == ["001-a.jpg", "002-b.jpg"]
+    assert told(tmp_path / "best") == {"001-a.jpg": "picture a", "002-b.jpg": "picture a"} and told(file.parent) == {}
+
+
 @pytest.mark.parametrize("move", [False, True])
 def test_a_disk_that_runs_full_leaves_whole_pictures_alone_and_they_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, move: bool
