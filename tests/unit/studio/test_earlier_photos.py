@@ -207,7 +207,7 @@ def test_erasing_takes_the_photos_of_every_training(studio: Studio) -> None:
     folder = studio.avatars.folder("bea")
     trained(studio, OTHER, State.FAILED, "state.parent.mkdir(exist_ok=True)\nstate.write_text('{}')\nsys.exit(3)")
     assert len(files(studio)) == 5
-    assert "3 photos" in studio.delete_avatar("bea")["erased"]
+    assert "5 photos" in studio.delete_avatar("bea")["erased"]
     assert not folder.exists()
 
 
