@@ -5,26 +5,26 @@ after its draft was erased.
 """
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 from personal_avatar.names import same_name
+from personal_avatar.records import kept
 
 FILE = "draft.json"
 KEY = re.compile(r"[0-9a-f]{16,64}")
 
 
 def drafts_of(folder: Path, name: str) -> list[Path]:
-    """Folders in which photos are laid out under this name; `folder`: where all drafts lie."""
+    """Folders in which photos are laid out under this name; `folder`: where all drafts lie. Raises `NotReadable`."""
     found = (path.parent for path in folder.glob(f"*/{FILE}"))
     return [draft for draft in found if same_name(str(_stored(draft).get("name", "")), name)]
 
 
 def caption_jobs(draft: Path) -> set[str]:
-    """Ids of the jobs that described its photos."""
+    """Ids of the jobs that described its photos. Raises `NotReadable`."""
     stored = _stored(draft)
     found = stored.get("caption_jobs")
     known = {*found} if isinstance(found, list) else set()
@@ -39,8 +39,8 @@ def sweep(folder: Path) -> None:
 
 
 def _stored(draft: Path) -> dict[str, Any]:
+    """Raises `NotReadable`: that it cannot be read now does not mean that it is somebody else's."""
     try:
-        stored = json.loads((draft / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return kept(draft / FILE) or {}
+    except ValueError:
         return {}
-    return stored if isinstance(stored, dict) else {}

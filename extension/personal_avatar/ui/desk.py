@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -215,8 +216,9 @@ class Desk:
     def sweep(self) -> None:
         """Erase drafts that nobody has touched for two weeks, and what is left of others."""
         for path in self._folder.glob(f"*/{FILE}"):
-            if _idle_s(path.parent) > KEEP_DAYS * 86400:
-                self.clear(path.parent.name)
+            with suppress(NotReadable):  # it goes another time
+                if _idle_s(path.parent) > KEEP_DAYS * 86400:
+                    self.clear(path.parent.name)
         sweep(self._folder)
 
 

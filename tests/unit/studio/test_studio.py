@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import json
 import os
 import pkgutil
 import shutil
@@ -23,6 +24,7 @@ from personal_avatar.errors import (
     ConsentMissing,
     InvalidSettings,
     NotFound,
+    NotReadable,
     TooFewPhotos,
     WrongState,
 )
@@ -454,6 +456,26 @@ def test_photos_laid_out_under_the_name_of_another_users_avatar_are_left_and_nam
         job = studio.queue.wait(studio.trainings.start(replace(REQUEST, user_id=user)).id, 30).job
         assert studio.delete_avatar(job.avatar_id)["left"] == left
         assert draft.exists() is bool(left)
+
+
+def test_photos_laid_out_are_found_behind_a_byte_order_mark(make: Callable[..., Studio]) -> None:
+    studio = make()
+    draft = studio.host.folders().data / "drafts" / ("5" * 32) / "draft.json"
+    draft.parent.mkdir(parents=True)
+    draft.write_text(json.dumps({"name": REQUEST.name}), encoding="utf-8-sig")
+    job = studio.queue.wait(studio.trainings.start(REQUEST).id, 30).job
+    studio.delete_avatar(job.avatar_id)
+    assert not draft.parent.exists()
+
+
+def test_nobody_is_erased_by_half_while_whose_photos_are_laid_out_cannot_be_seen(make: Callable[..., Studio]) -> None:
+    studio = make()
+    unreadable = studio.host.folders().data / "drafts" / ("5" * 32) / "draft.json"
+    unreadable.mkdir(parents=True)
+    job = studio.queue.wait(studio.trainings.start(REQUEST).id, 30).job
+    with pytest.raises(NotReadable, match="draft.json"):
+        studio.delete_avatar(job.avatar_id)
+    assert studio.avatars.load(job.avatar_id).photos and studio.jobs.view(job.id).result
 
 
 def test_pictures_of_folders_come_in_order_without_hidden_ones(tmp_path: Path) -> None:
