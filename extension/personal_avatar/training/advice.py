@@ -124,7 +124,7 @@ def train_longer(numbers: Numbers) -> Advice | None:
     best, points = numbers.best, numbers.points
     if best is None or not numbers.is_low or len(points) < 2 or numbers.was_stopped:
         return None
-    if best.step < numbers.saved[-1].step:
+    if best.step < numbers.saved[-1].step or not numbers.has_risen:
         return None
     poor = (numbers.at("likeness", "recovered") or 0.0) < POOR_SHARE
     steps = min(MOST_STEPS, rounded(best.step * (2.0 if poor else 1.5)))
@@ -145,13 +145,13 @@ def train_shorter(numbers: Numbers) -> Advice | None:
 def learn_more(numbers: Numbers) -> Advice | None:
     """A likeness that stopped rising, or never rose, and nothing else that could be the cause."""
     best, points = numbers.best, numbers.points
-    if best is None or not numbers.is_low or len(points) < 2 or best.step == points[-1].step:
+    if best is None or not numbers.is_low or len(points) < 2:
         return None
-    if numbers.is_too_fast or numbers.was_stopped or numbers.overshot:
+    if numbers.is_too_fast or numbers.was_stopped or numbers.overshot or numbers.has_low_ceiling:
         return None
-    if numbers.lacks_photos or numbers.has_low_ceiling:
-        return None
-    return _larger(numbers) if numbers.has_risen else _twice_as_long(numbers)
+    if not numbers.has_risen:
+        return None if best.faces_found < FEW_FACES else _twice_as_long(numbers)
+    return None if numbers.lacks_photos or best.step == points[-1].step else _larger(numbers)
 
 
 def less_guidance(numbers: Numbers) -> Advice | None:

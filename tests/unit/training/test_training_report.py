@@ -294,6 +294,23 @@ def test_a_likeness_that_rose_on_no_seeds_is_not_said_to_have_stopped_rising() -
     assert advice(low(scores=flat, plan=plan(steps=20000))) == []
 
 
+@pytest.mark.parametrize("photos", [4, 12])
+def test_where_no_checkpoint_gained_anything_the_last_is_not_said_to_have_been_still_rising(photos: int) -> None:
+    """Of equals the last one is published."""
+    flat = [score(200, 0.3, 0.0), score(300, 0.3, 0.0)]
+    lost = {"floor": 0.3, "after": 0.3, "ceiling": 0.6, "recovered": 0.0}
+    found = advice(fine(scores=flat, likeness=lost, checkpoint={"step": 300}, photos=photos))
+    assert "NEVER_ROSE" in [one.code for one in found] and "TRAIN_LONGER" not in [one.code for one in found]
+
+
+@pytest.mark.parametrize(("before", "said"), [(1.0, "FEW_FACES"), (0.0, "FEW_FACES_BEFORE")])
+def test_more_steps_are_not_advised_where_it_is_faces_that_lack(before: float, said: str) -> None:
+    faceless = [score(200, 0.0, 0.0, faces=0.2), score(300, 0.0, 0.0, faces=0.2)]
+    lost = {"floor": 0.0, "after": 0.0, "ceiling": 0.6, "recovered": 0.0}
+    found = fine(scores=faceless, likeness=lost, untrained={"faces_found": before}, checkpoint={"step": 300})
+    assert [one.code for one in advice(found)] == [said]
+
+
 ONE_OF_MORE = [
     (plan(save_count=6, stop_at=0.4, steps=900), 150, ["STOPPED_EARLY"]),
     (plan(save_count=1, stop_at=0.4, steps=900), 150, ["STOPPED_EARLY"]),
