@@ -30,10 +30,10 @@ STYLE = "_STYLE"  # ends codes whose sentence names what was measured
 CODES = (
     "UNMEASURED", "UNMEASURED_SHORTER", "UNMEASURED_STYLE", "UNMEASURED_SHORTER_STYLE", "UNMEASURED_ROOM",
     "UNMEASURED_ROOM_SMALLER", "ON_TRAINED", "ON_TRAINED_FEW", "ON_TRAINED_STYLE", "ON_TRAINED_FEW_STYLE",
-    "FEW_PHOTOS", "LOW_CEILING", "ONE_CHECKPOINT", "STOPPED_EARLY", "TOO_FAST", "TRAIN_LONGER", "NEVER_ROSE",
-    "TRAIN_SHORTER", "TRAIN_SHORTER_OR_SLOWER", "LARGER_RANK", "MORE_VECTORS", "USE_LORA", "LESS_GUIDANCE", "LEAKAGE",
-    "LEAKAGE_BY_PICTURES", "LEAKAGE_QUICK", "LEAKAGE_STYLE", "FOLLOWING", "FOLLOWING_OR_WEAKER", "FEW_FACES",
-    "FEW_FACES_BEFORE", "DIVERSITY",
+    "FEW_PHOTOS", "LOW_CEILING", "ONE_CHECKPOINT", "STOPPED_EARLY", "TOO_FAST", "TOO_SLOW", "TRAIN_LONGER",
+    "NEVER_ROSE", "TRAIN_SHORTER", "TRAIN_SHORTER_OR_SLOWER", "LARGER_RANK", "MORE_VECTORS", "USE_LORA",
+    "LESS_GUIDANCE", "LEAKAGE", "LEAKAGE_BY_PICTURES", "LEAKAGE_QUICK", "LEAKAGE_STYLE", "FOLLOWING",
+    "FOLLOWING_OR_WEAKER", "FEW_FACES", "FEW_FACES_BEFORE", "DIVERSITY",
 )  # fmt: skip
 
 
@@ -118,8 +118,16 @@ def too_fast(numbers: Numbers) -> Advice | None:
     return _said("TOO_FAST", rate=rate, usual=usual)
 
 
+def too_slow(numbers: Numbers) -> Advice | None:
+    """Then more steps, or a larger network, would learn hardly more."""
+    if not (numbers.is_low and numbers.is_too_slow):
+        return None
+    rate, usual = finite(numbers.plan("learning_rate")), numbers.at("usual_learning_rate")
+    return _said("TOO_SLOW", rate=rate, usual=usual)
+
+
 def train_longer(numbers: Numbers) -> Advice | None:
-    if numbers.is_too_fast:
+    if numbers.is_too_fast or numbers.is_too_slow:
         return None
     best, points = numbers.best, numbers.points
     if best is None or not numbers.is_low or len(points) < 2 or numbers.was_stopped:
@@ -133,7 +141,9 @@ def train_longer(numbers: Numbers) -> Advice | None:
 
 def train_shorter(numbers: Numbers) -> Advice | None:
     best, points = numbers.best, numbers.points
-    if best is None or not numbers.is_low or not numbers.overshot or numbers.is_too_fast:
+    if best is None or not numbers.is_low or not numbers.overshot:
+        return None
+    if numbers.is_too_fast or numbers.is_too_slow:
         return None
     values = {"best": best.step, "last": points[-1].step, "steps": rounded(1.25 * best.step)}
     setting, rate = numbers.slower
@@ -147,7 +157,9 @@ def learn_more(numbers: Numbers) -> Advice | None:
     best, points = numbers.best, numbers.points
     if best is None or not numbers.is_low or len(points) < 2:
         return None
-    if numbers.is_too_fast or numbers.was_stopped or numbers.overshot or numbers.has_low_ceiling:
+    if numbers.is_too_fast or numbers.is_too_slow or numbers.was_stopped:
+        return None
+    if numbers.overshot or numbers.has_low_ceiling:
         return None
     if not numbers.has_risen:
         return None if best.faces_found < FEW_FACES else _twice_as_long(numbers)
@@ -224,6 +236,7 @@ RULES: tuple[Callable[[Numbers], Advice | None], ...] = (
     more_checkpoints,
     stopped_early,
     too_fast,
+    too_slow,
     train_longer,
     train_shorter,
     learn_more,

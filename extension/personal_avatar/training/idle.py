@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.photos.heldout import ONE_OF
 from personal_avatar.training.families.detect import EPSILON
-from personal_avatar.training.plan import TextualInversionPlan, TrainPlan
+from personal_avatar.training.plan import PLANS, TextualInversionPlan, TrainPlan
 from personal_avatar.training.rates import has_own_schedule, is_too_slow, photos_for_warmup
+from personal_avatar.training.usual import FAR, usual_rate
 from personal_avatar.wording import FAMILIES, text
 
 OF_PRIORS = ("prior_from", "prior_dropout", "prior_styles", "prior_after", "class_pictures")
@@ -20,13 +21,13 @@ def idle(plan: TrainPlan, base: BaseModelFile, chosen: Collection[str]) -> list[
     usual = {name: one.default for name, one in type(plan).__fields__.items()}
     changed = {name for name in chosen if getattr(plan, name) != usual[name]}
     useless = [text("log.idle", name=name, because=why) for name, why in _reasons(plan, base) if name in changed]
-    return [*useless, *harmful(plan, chosen)]
+    return [*useless, *harmful(plan, base, chosen)]
 
 
-def harmful(plan: TrainPlan, chosen: Collection[str]) -> list[str]:
+def harmful(plan: TrainPlan, base: BaseModelFile, chosen: Collection[str]) -> list[str]:
     """A sentence for each of the settings `chosen` that keeps the training from learning, with the remedy, or is more
     than can be had, whatever engine does it."""
-    return [told for name, told in _harms(plan) if name in chosen]
+    return [told for name, told in _harms(plan, base) if name in chosen]
 
 
 def _reasons(plan: TrainPlan, base: BaseModelFile) -> Iterator[tuple[str, str]]:
@@ -52,12 +53,17 @@ def _reasons(plan: TrainPlan, base: BaseModelFile) -> Iterator[tuple[str, str]]:
         yield "steps_per_photo", text("idle.set", name="steps")
 
 
-def _harms(plan: TrainPlan) -> Iterator[tuple[str, str]]:
+def _harms(plan: TrainPlan, base: BaseModelFile) -> Iterator[tuple[str, str]]:
     """`plan_for` has refused a warm-up that is longer than a training of any photos."""
     if is_too_slow(plan):
         yield "learning_rate", text(
             "log.too_slow", name="learning_rate", value=f"{plan.learning_rate:g}", optimiser=plan.optimiser,
             other="learning_rate",
+        )  # fmt: skip
+    elif plan.learning_rate < (usual := _usual(plan, base)) / FAR:
+        yield "learning_rate", text(
+            "log.too_low", name="learning_rate", value=f"{plan.learning_rate:g}", other="learning_rate",
+            usual=f"{usual:g}",
         )  # fmt: skip
     if plan.warmup_steps and (needed := photos_for_warmup(plan)) > 1:
         yield "warmup_steps", text(
@@ -66,6 +72,12 @@ def _harms(plan: TrainPlan) -> Iterator[tuple[str, str]]:
         )  # fmt: skip
     if plan.held_out * ONE_OF > 1:
         yield "held_out", text("log.third", name="held_out", value=f"{plan.held_out:g}")
+
+
+def _usual(plan: TrainPlan, base: BaseModelFile) -> float:
+    """The learning rate that suits the method of the plan; 0 of a plan of none."""
+    methods = [method for method, kind in PLANS.items() if type(plan) is kind]
+    return usual_rate(base, methods[0], plan.dict()) if methods else 0.0
 
 
 def _of_prior(plan: TrainPlan) -> Iterator[tuple[str, str]]:

@@ -156,13 +156,25 @@ class Numbers:
         return bool(rate and usual) and (rate or 0.0) > FAR * (usual or 0.0)
 
     @property
+    def is_too_slow(self) -> bool:
+        """Whether the learning rate is a small part of that one. Of an optimiser that finds its own it is a factor."""
+        rate, usual = finite(self.plan("learning_rate")), self.at("usual_learning_rate")
+        if rate is None or usual is None or self._finds_its_rate:
+            return False
+        return rate < usual / FAR
+
+    @property
+    def _finds_its_rate(self) -> bool:
+        known = OPTIMISERS.get(str(self.plan("optimiser")))
+        return known is not None and known.one_rate
+
+    @property
     def slower(self) -> tuple[str, float]:
         """How to learn less fast: a setting and its value."""
         rate, usual = finite(self.plan("learning_rate")), self.at("usual_learning_rate")
         if self.is_too_fast and usual:
             return "learning_rate", usual
-        known = OPTIMISERS.get(str(self.plan("optimiser")))
-        if rate is None or (known and known.one_rate):
+        if rate is None or self._finds_its_rate:
             return "steps", rounded(0.6 * self.steps)
         return "learning_rate", rate / 2
 

@@ -109,7 +109,7 @@ def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:
 
     version = kohya.ready(task.weights_folder.parent, task.sd_scripts, kohya.handed).version
     plan, changes = fitted(plan, task.base, task.method, task.plan, version)
-    for told in (*(f"{change}." for change in changes), *harmful(plan, task.plan)):
+    for told in (*(f"{change}." for change in changes), *harmful(plan, task.base, task.plan)):
         emit(Log(told))
     return plan
 

@@ -67,9 +67,22 @@ def test_a_rate_that_stops_an_optimiser_of_its_own_rate_is_told_with_the_remedy(
         assert not told or f"learning_rate {rate:g}" in told[0] and "set learning_rate to 1, or leave it out" in told[0]
 
 
-@pytest.mark.parametrize("values", [{"optimiser": "prodigy"}, {"learning_rate": 1e-6}, {"optimiser": "lion"}])
+@pytest.mark.parametrize("values", [{"optimiser": "prodigy"}, {"learning_rate": 1e-5}, {"optimiser": "lion"}])
 def test_a_rate_that_suits_is_not_told(values: dict[str, object]) -> None:
     assert idle(plan_for(base_of(Family.SD1), Method.LORA, values), base_of(Family.SD1), values) == []
+
+
+@pytest.mark.parametrize(("method", "values", "usual"), [
+    (Method.LORA, {"learning_rate": 9e-6}, "0.0001"), (Method.TEXTUAL_INVERSION, {"learning_rate": 1e-4}, "0.005"),
+    (Method.DREAMBOOTH, {"learning_rate": 1e-7}, "2e-06"),
+    (Method.LORA, {"learning_rate": 9e-6, "optimiser": "muon"}, "0.0002"),
+    (Method.LORA, {"learning_rate": 9e-6, "optimiser": "lion"}, ""),
+])
+def test_a_rate_that_learns_next_to_nothing_is_told_before_with_the_one_that_suits(
+    method: Method, values: dict[str, object], usual: str
+) -> None:
+    told = idle(plan_for(base_of(Family.SD1), method, values), base_of(Family.SD1), values)
+    assert [f"set learning_rate to {usual}, or leave it out" in sentence for sentence in told] == [True] * bool(usual)
 
 
 @pytest.mark.parametrize(("share", "said"), [(0.0, False), (0.3, False), (1 / 3, False), (0.35, True), (0.5, True)])

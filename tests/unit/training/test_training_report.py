@@ -257,6 +257,8 @@ CASES = [
      "learning_rate to 2e-06"),
     (low(usual_learning_rate=2e-6, scores=[score(200, 0.4, 0.3), score(300, 0.45, 0.5)], checkpoint={"step": 300}),
      "set learning_rate to 2e-06"),
+    (low(usual_learning_rate=8e-3), "0.0001, is a small part of what suits this method, with which it learns next to "
+     "nothing: set learning_rate to 0.008"),
     (low(scores=[], plan=plan(guidance=5.0), less_guidance={"guidance": 3.0, "likeness": 0.5}),
      "likeness 0.50 at CFG scale 3, 0.45 at 5): make them with CFG scale 3"),
     (low(plan=IN_WORDS), "set vectors to 8, or use the method LoRA"),
@@ -301,6 +303,28 @@ def test_where_no_checkpoint_gained_anything_the_last_is_not_said_to_have_been_s
     lost = {"floor": 0.3, "after": 0.3, "ceiling": 0.6, "recovered": 0.0}
     found = advice(fine(scores=flat, likeness=lost, checkpoint={"step": 300}, photos=photos))
     assert "NEVER_ROSE" in [one.code for one in found] and "TRAIN_LONGER" not in [one.code for one in found]
+
+
+LONGER = low(scores=[score(200, 0.4, 0.3), score(300, 0.45, 0.5)], checkpoint={"step": 300})
+NEVER = low(scores=[score(200, 0.3, 0.0), score(300, 0.3, 0.0)], checkpoint={"step": 300})
+OVERSHOT = low(scores=[score(100, 0.5, 0.6), score(300, 0.4, 0.3)], checkpoint={"step": 100})
+
+
+@pytest.mark.parametrize("document", [LONGER, NEVER, OVERSHOT, low(), low(plan=IN_WORDS)])
+def test_of_a_rate_that_learns_next_to_nothing_only_that_is_told(document: Document) -> None:
+    usual = 20 * document["plan"]["learning_rate"]
+    (found,) = advice({**document, "usual_learning_rate": usual})
+    assert (found.code, found.values["usual"]) == ("TOO_SLOW", usual)
+
+
+@pytest.mark.parametrize(("rate", "optimiser", "said"), [
+    (9e-4, "adamw", ["TOO_SLOW"]), (1e-3, "adamw", []), (1e-5, "prodigy", []), (1e-5, "muon", ["TOO_SLOW"]),
+])
+def test_a_rate_is_too_low_below_a_tenth_unless_it_is_a_factor_of_one_that_is_found(
+    rate: float, optimiser: str, said: list[str]
+) -> None:
+    found = {**LONGER, "plan": plan(learning_rate=rate, optimiser=optimiser), "usual_learning_rate": 1e-2}
+    assert [one.code for one in advice(found) if one.code == "TOO_SLOW"] == said
 
 
 @pytest.mark.parametrize(("before", "said"), [(1.0, "FEW_FACES"), (0.0, "FEW_FACES_BEFORE")])
