@@ -145,7 +145,10 @@ def train_shorter(numbers: Numbers) -> Advice | None:
         return None
     if numbers.is_too_fast or numbers.is_too_slow:
         return None
-    values = {"best": best.step, "last": points[-1].step, "steps": rounded(1.25 * best.step)}
+    steps = rounded(1.25 * best.step)
+    if steps >= points[-1].step:
+        return None
+    values = {"best": best.step, "last": points[-1].step, "steps": steps}
     setting, rate = numbers.slower
     if setting != "learning_rate":
         return _said("TRAIN_SHORTER", **values)

@@ -137,11 +137,19 @@ class Numbers:
 
     @property
     def overshot(self) -> bool:
-        """The best checkpoint lies in the first half, and the last that was judged is clearly worse."""
+        """The best checkpoint lies in the first half, and the last that was judged is clearly worse: something was
+        learned that was lost again, or pictures were damaged."""
         best, points = self.best, self.points
         if best is None or not points:
             return False
-        return best.step <= points[-1].step / 2 and best.merit - points[-1].merit > OVERSHOT_MERIT
+        fell = best.step <= points[-1].step / 2 and best.merit - points[-1].merit > OVERSHOT_MERIT
+        return fell and (self.has_risen or self.has_lost_faces or self._ended_far_below)
+
+    @property
+    def _ended_far_below(self) -> bool:
+        """The last checkpoint that was judged, below the untrained one."""
+        floor, points = self.at("untrained", "likeness"), self.points
+        return floor is not None and bool(points) and floor - points[-1].likeness >= FAR_BELOW
 
     @property
     def has_lost_faces(self) -> bool:

@@ -327,6 +327,27 @@ def test_a_rate_is_too_low_below_a_tenth_unless_it_is_a_factor_of_one_that_is_fo
     assert [one.code for one in advice(found) if one.code == "TOO_SLOW"] == said
 
 
+def of_two(first: Document, last: Document) -> list[str]:
+    found = low(scores=[first, last], checkpoint={"step": first["step"]}, plan=plan(steps=last["step"]))
+    return [one.code for one in advice(found)]
+
+
+def test_a_training_that_never_learned_was_not_trained_too_hard() -> None:
+    assert of_two(score(100, 0.3, 0.0), score(300, 0.27, -0.1)) == ["NEVER_ROSE"]
+    assert of_two(score(100, 0.4, 0.3), score(300, 0.27, -0.1)) == ["TRAIN_SHORTER_OR_SLOWER"]
+
+
+def test_one_that_damaged_the_pictures_was_also_where_it_learned_nothing() -> None:
+    assert of_two(score(100, 0.3, 0.0), score(300, 0.19, -0.4)) == ["TRAIN_SHORTER_OR_SLOWER"]
+    faceless = of_two(score(100, 0.3, 0.0, faces=0.5), score(300, 0.29, -0.4, faces=0.2))
+    assert faceless == ["TRAIN_SHORTER_OR_SLOWER", "FEW_FACES"]
+
+
+def test_as_many_steps_as_now_are_not_advised_as_fewer() -> None:
+    assert of_two(score(1, 0.5, 0.6), score(2, 0.4, 0.3)) == []
+    assert of_two(score(2, 0.5, 0.6), score(4, 0.4, 0.3)) == ["TRAIN_SHORTER_OR_SLOWER"]
+
+
 @pytest.mark.parametrize(("before", "said"), [(1.0, "FEW_FACES"), (0.0, "FEW_FACES_BEFORE")])
 def test_more_steps_are_not_advised_where_it_is_faces_that_lack(before: float, said: str) -> None:
     faceless = [score(200, 0.0, 0.0, faces=0.2), score(300, 0.0, 0.0, faces=0.2)]
