@@ -13,7 +13,15 @@ from personal_avatar.photos.heldout import FEWEST_PHOTOS, SHARE
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.photos.words import told
 from personal_avatar.training.plan import SIDES_PX
-from personal_avatar.training.result_numbers import FEW_FACES, RESEMBLANCE, Numbers, finite, rounded, without_minus
+from personal_avatar.training.result_numbers import (
+    FEW_FACES,
+    LOST_CEILING,
+    RESEMBLANCE,
+    Numbers,
+    finite,
+    rounded,
+    without_minus,
+)
 
 POOR_SHARE = 0.4  # of the way to real photos: half as many steps again would not do
 HIGH_LEAKAGE = 0.05
@@ -26,14 +34,15 @@ SOME_AROUND = 0.3  # what the surroundings count: above it, less of them is advi
 SHORTENED_FROM = 100  # steps
 SMALLER_FROM_PX = 512
 MOST_STEPS, MOST_RANK, MOST_VECTORS, MOST_PRIOR = 20000, 128, 32, 4.0
+MOST_SIDE_PX = 1536
 STYLE = "_STYLE"  # ends codes whose sentence names what was measured
 CODES = (
     "UNMEASURED", "UNMEASURED_SHORTER", "UNMEASURED_STYLE", "UNMEASURED_SHORTER_STYLE", "UNMEASURED_ROOM",
     "UNMEASURED_ROOM_SMALLER", "ON_TRAINED", "ON_TRAINED_FEW", "ON_TRAINED_STYLE", "ON_TRAINED_FEW_STYLE",
-    "FEW_PHOTOS", "LOW_CEILING", "ONE_CHECKPOINT", "STOPPED_EARLY", "TOO_FAST", "TOO_SLOW", "TRAIN_LONGER",
-    "NEVER_ROSE", "TRAIN_SHORTER", "TRAIN_SHORTER_OR_SLOWER", "LARGER_RANK", "MORE_VECTORS", "USE_LORA",
-    "LESS_GUIDANCE", "LEAKAGE", "LEAKAGE_BY_PICTURES", "LEAKAGE_QUICK", "LEAKAGE_STYLE", "FOLLOWING",
-    "FOLLOWING_OR_WEAKER", "FEW_FACES", "FEW_FACES_BEFORE", "DIVERSITY",
+    "FEW_PHOTOS", "LOW_CEILING", "LOW_CEILING_SMALL", "LOW_CEILING_LOST", "ONE_CHECKPOINT", "STOPPED_EARLY", "TOO_FAST",
+    "TOO_SLOW", "TRAIN_LONGER", "NEVER_ROSE", "TRAIN_SHORTER", "TRAIN_SHORTER_OR_SLOWER", "LARGER_RANK", "MORE_VECTORS",
+    "USE_LORA", "LESS_GUIDANCE", "LEAKAGE", "LEAKAGE_BY_PICTURES", "LEAKAGE_QUICK", "LEAKAGE_STYLE", "FOLLOWING",
+    "FOLLOWING_OR_WEAKER", "FEW_FACES", "FEW_FACES_BEFORE", "FEW_FACES_SMALL", "DIVERSITY",
 )  # fmt: skip
 
 
@@ -68,10 +77,13 @@ def unmeasured(numbers: Numbers) -> Advice | None:
 
 
 def _without_room(numbers: Numbers) -> Advice:
-    side_px = finite(numbers.plan("resolution_px")) or 0.0
-    if side_px < SMALLER_FROM_PX:
+    if numbers.side_px < SMALLER_FROM_PX:
         return _said("UNMEASURED_ROOM")
-    return _said("UNMEASURED_ROOM_SMALLER", side=int(0.75 * side_px) // SIDES_PX * SIDES_PX)
+    return _said("UNMEASURED_ROOM_SMALLER", side=_fitted(0.75 * numbers.side_px))
+
+
+def _fitted(side_px: float) -> int:
+    return int(side_px) // SIDES_PX * SIDES_PX
 
 
 def measured_on_trained(numbers: Numbers) -> Advice | None:
@@ -92,7 +104,12 @@ def few_photos(numbers: Numbers) -> Advice | None:
 def low_ceiling(numbers: Numbers) -> Advice | None:
     if not numbers.has_low_ceiling:
         return None
-    floor, ceiling = numbers.at("likeness", "floor"), numbers.at("likeness", "ceiling")
+    floor, ceiling = numbers.at("likeness", "floor"), numbers.at("likeness", "ceiling") or 0.0
+    side, larger = numbers.side_px, min(MOST_SIDE_PX, _fitted(1.5 * numbers.side_px))
+    if numbers.is_small:
+        return _said("LOW_CEILING_SMALL", ceiling=ceiling, side=side, native=numbers.native_px)
+    if ceiling < LOST_CEILING and larger > side:  # faces were found in the photos, or there would be no training
+        return _said("LOW_CEILING_LOST", ceiling=ceiling, side=side, larger=larger)
     return _said("LOW_CEILING", floor=floor, ceiling=ceiling)
 
 
@@ -218,8 +235,14 @@ def missing_faces(numbers: Numbers) -> Advice | None:
     if best is None or best.faces_found >= FEW_FACES:
         return None
     if before is not None and before < FEW_FACES:
+        if numbers.is_small:
+            return None if numbers.has_low_ceiling else _small(numbers, best.faces_found, before)
         return _said("FEW_FACES_BEFORE", share=best.faces_found, before=before, steps=CLEANER_STEPS)
     return _set("FEW_FACES", numbers.slower, share=best.faces_found)
+
+
+def _small(numbers: Numbers, share: float, before: float) -> Advice:
+    return _said("FEW_FACES_SMALL", share=share, before=before, side=numbers.side_px, native=numbers.native_px)
 
 
 def diversity(numbers: Numbers) -> Advice | None:

@@ -109,6 +109,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "engine": task.engine.value,
         "base": task.base.title,
         "plan": _plan(work, training), "usual_learning_rate": _usual_rate(work),
+        "native_px": task.base.native_px,
         "file_mb": megabytes(file.stat().st_size),
         **(training.memory if task.engine is Engine.KOHYA else memory.told()),
         "seconds": round(training.seconds_before + time.monotonic() - work.began_s, 1),

@@ -10,6 +10,7 @@ from typing import Any
 from personal_avatar.domain import Goal, Likeness
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.optimiser_facts import OPTIMISERS
+from personal_avatar.training.plan import SIDES_PX
 from personal_avatar.training.usual import FAR
 
 LIKENESS, RESEMBLANCE = "likeness", "resemblance"  # what is measured: of a person, of what has no face
@@ -17,6 +18,8 @@ GOOD_SHARE = 0.8  # of the way from the untrained checkpoint to real photos
 LOW_CEILING = 0.4  # SFace takes two faces for one person from about 0.36 on
 NO_RECOVERY = 0.01  # of the way: below it a share of it means nothing
 NARROW = 0.1  # between untrained and best possible
+LOST_CEILING = 0.1  # below it photos show hardly a face that is recognised once they went through the VAE
+SMALL = 0.75  # of the side that a checkpoint was made for
 OVERSHOT_MERIT = 0.05
 FEW_FACES = 0.75
 FAR_BELOW = 0.1  # of likeness: too weak a training leaves pictures nearly as they were, and takes less away
@@ -128,6 +131,21 @@ class Numbers:
     def has_low_ceiling(self) -> bool:
         floor, ceiling = self.at("likeness", "floor"), self.at("likeness", "ceiling")
         return floor is not None and ceiling is not None and (ceiling < LOW_CEILING or ceiling - floor < NARROW)
+
+    @property
+    def side_px(self) -> float:
+        """Of training pictures; 0 when that is not told."""
+        return finite(self.plan("resolution_px")) or 0.0
+
+    @property
+    def native_px(self) -> int:
+        """The side that the checkpoint was made for, as `resolution_px` takes it; 0 when that is not told."""
+        return int(self.at("native_px") or 0.0) // SIDES_PX * SIDES_PX
+
+    @property
+    def is_small(self) -> bool:
+        """Whether pictures were far smaller than the checkpoint was made for, which it draws badly, faces first."""
+        return 0 < self.side_px < SMALL * self.native_px
 
     @property
     def was_stopped(self) -> bool:

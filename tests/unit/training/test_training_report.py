@@ -278,6 +278,12 @@ CASES = [
     (fine(prompt_following=0.6, plan=plan(optimiser="schedulefree")), "set learning_rate to 5e-05"),
     (fine(scores=[score(200, 0.5, 0.6, faces=0.5)]), "the training damaged the pictures; set learning_rate to 5e-05"),
     (fine(scores=[score(200, 0.5, 0.6, faces=0.5)], untrained={"faces_found": 0.4}), "set sample_steps to 30"),
+    (fine(scores=[score(200, 0.5, 0.6, faces=0.1)], untrained={"faces_found": 0.1}, native_px=800), "set resolution_px "
+     "to 768"),
+    (fine(likeness={"floor": 0.0, "after": 0.1, "ceiling": 0.3, "recovered": 0.9}, native_px=1024), "At 512 pixels the "
+     "best that this checkpoint, made for 1024, allows is a likeness of 0.30: set resolution_px to 1024"),
+    (fine(likeness={"floor": 0.0, "after": 0.0, "ceiling": 0.02, "recovered": 0.9}, native_px=512), "(likeness 0.02): "
+     "set resolution_px to 768, or use a checkpoint with another VAE"),
     (fine(diversity=0.1), "set unmasked_weight to 0.2"),
 ]
 
@@ -346,6 +352,30 @@ def test_one_that_damaged_the_pictures_was_also_where_it_learned_nothing() -> No
 def test_as_many_steps_as_now_are_not_advised_as_fewer() -> None:
     assert of_two(score(1, 0.5, 0.6), score(2, 0.4, 0.3)) == []
     assert of_two(score(2, 0.5, 0.6), score(4, 0.4, 0.3)) == ["TRAIN_SHORTER_OR_SLOWER"]
+
+
+@pytest.mark.parametrize(("side", "native", "said"), [
+    (64, 192, "FEW_FACES_SMALL"), (128, 192, "FEW_FACES_SMALL"), (384, 512, "FEW_FACES_BEFORE"),
+    (192, 192, "FEW_FACES_BEFORE"), (64, 100, "FEW_FACES_BEFORE"), (64, None, "FEW_FACES_BEFORE"),
+])
+def test_pictures_far_smaller_than_a_checkpoint_was_made_for_are_not_blamed_on_it(
+    side: int, native: int | None, said: str
+) -> None:
+    few = {"scores": [score(200, 0.5, 0.6, faces=0.1)], "untrained": {"faces_found": 0.1}}
+    found = fine(**few, plan=plan(resolution_px=side), native_px=native)
+    assert [one.code for one in advice(found)] == [said]
+
+
+def test_the_size_is_named_once_where_it_takes_the_faces_of_photos_and_of_pictures() -> None:
+    few = {"scores": [score(200, 0.0, 0.0, faces=0.0)], "untrained": {"faces_found": 0.0}}
+    lost = {"floor": 0.0, "after": 0.0, "ceiling": 0.0, "recovered": 0.0}
+    found = advice(fine(**few, likeness=lost, plan=plan(resolution_px=64, save_count=4), native_px=192))
+    assert [(one.code, one.values["native"]) for one in found] == [("LOW_CEILING_SMALL", 192)]
+
+
+def test_no_larger_size_than_the_largest_is_advised() -> None:
+    lost = {"floor": 0.0, "after": 0.0, "ceiling": 0.0, "recovered": 0.9}
+    assert [one.code for one in advice(fine(likeness=lost, plan=plan(resolution_px=1536)))] == ["LOW_CEILING"]
 
 
 @pytest.mark.parametrize(("before", "said"), [(1.0, "FEW_FACES"), (0.0, "FEW_FACES_BEFORE")])

@@ -279,7 +279,9 @@ def test_mirrored_and_repeated_pictures_are_encoded_once_and_make_no_training_lo
 
 
 @pytest.mark.slow
-def test_photos_become_a_published_file_and_everything_about_it(start: Start, tmp_path: Path) -> None:
+def test_photos_become_a_published_file_and_everything_about_it(
+    start: Start, tmp_path: Path, miniature: BaseModelFile
+) -> None:
     result = start(score_pictures=2)
     assert [event.name for event in events(tmp_path, Stage)] == STAGES
     assert events(tmp_path, Progress)[-1].step == 4
@@ -297,6 +299,7 @@ def test_photos_become_a_published_file_and_everything_about_it(start: Start, tm
     assert set(result) - {"reference", "report"} <= set(facts) and "reference" not in facts
     assert [len(row["pictures"]) for row in (facts["untrained"], *facts["scores"])] == [2, 2, 2]
     assert (result["plan"]["steps"], result["plan"]["resolution_px"], result["photos"]) == (4, 64, 6)
+    assert result["native_px"] == miniature.native_px
     assert result["prompt"] == "<lora:sam:1> sks man"
     assert json.loads(json.dumps(result)) == result
 
