@@ -12,8 +12,15 @@ from personal_avatar.domain import ONE_PHOTO, from_json
 from personal_avatar.jobs.history import Effort
 from personal_avatar.jobs.job import Job
 from personal_avatar.studio.works import CREATE, INVENT, RANK, RESTORE, TRAIN
+from personal_avatar.training.estimate import in_loop
 from personal_avatar.training.plan import ON, resolution_of
 from personal_avatar.training.task import OnePhotoTask, TrainTask
+
+# Settings, of some method or of all, that change what a step or a judged picture costs.
+COSTLY = (
+    "batch_size", "accumulate", "gpus", "gradient_checkpointing", "precision", "optimiser", "low_first", "prior_after",
+    "shuffle_captions", "conv_rank", "dora", "blocks", "sample_steps", "score_pictures",
+)
 
 
 def effort(job: Job) -> Effort:
@@ -23,13 +30,16 @@ def effort(job: Job) -> Effort:
 
 
 def _training(task: dict[str, Any]) -> Effort:
-    """Steps, each of as many pictures of as many pixels."""
+    """Samples of a training step as they are reckoned: of a short training the most are in the pictures that its
+    checkpoints are judged by. How long one takes is learned, of trainings whose steps and pictures cost as much."""
     training = from_json(TrainTask, task)
     plan, base = training.settings(), training.base
-    parts = (training.method.value, training.engine.value, base.family.value, base.title, resolution_of(plan, base),
-             plan.batch_size * plan.accumulate, plan.gradient_checkpointing, plan.precision,
-             *(["compiled"] if plan.compile == ON else []))
-    return Effort(_key(*parts), float(plan.steps_for(len(training.photos))))
+    parts = (
+        training.method.value, training.engine.value, base.family.value, base.title, resolution_of(plan, base),
+        plan.prior_from if plan.prior_weight > 0 else "", plan.trains_text, plan.stop_at > 0, plan.compile == ON,
+        *(getattr(plan, name, "") for name in COSTLY),
+    )
+    return Effort(_key(*parts), in_loop(plan, plan.steps_for(len(training.photos))))
 
 
 def _photos_alone(task: dict[str, Any]) -> Effort:

@@ -16,6 +16,7 @@ from personal_avatar.training.network import network_in
 from personal_avatar.training.plan import ON, TrainPlan
 from personal_avatar.training.presets import is_tiny
 from personal_avatar.training.reckoning import Machine, is_half, memory_of
+from personal_avatar.training.schedule import save_steps
 from personal_avatar.wording import megabytes
 
 FORWARD_SHARE = 0.35  # a picture's step needs no backward pass
@@ -92,13 +93,31 @@ def before_and_after_s(base: BaseModelFile, photos: int) -> float:
 def _samples(plan: TrainPlan, steps: int) -> float:
     """The whole work in samples of a training step: the steps, the pictures that are judged, those of the class."""
     of_class = plan.class_pictures if plan.wants_class_pictures else 0
-    pictures = plan.score_pictures * (plan.save_count + GRID_EXTRA) + of_class
-    judged = plan.score_pictures * (plan.save_count + 2) * JUDGED
-    forwards = pictures * plan.sample_steps * 2 + judged
+    grids = _of_grids(plan, plan.save_count + GRID_EXTRA, plan.save_count + 2)
+    return _of_steps(plan, steps) + grids + of_class * _forwards(plan)
+
+
+def in_loop(plan: TrainPlan, steps: int) -> float:
+    """In such samples the work between the first step and the last: the steps, and the pictures that the checkpoints
+    saved between them, and the untrained one, are judged by."""
+    judged = len(save_steps(steps, plan.save_count)) + 1
+    return _of_steps(plan, steps) + _of_grids(plan, judged, judged)
+
+
+def _of_steps(plan: TrainPlan, steps: int) -> float:
     again = RECOMPUTED if plan.gradient_checkpointing else 1.0
     full = steps * (1.0 - SAVED_BY_HALVING * plan.low_first)
     batches = plan.accumulate / plan.gpus
-    return full * plan.batch_size * batches * _with_prior(plan) * again + forwards * FORWARD_SHARE
+    return full * plan.batch_size * batches * _with_prior(plan) * again
+
+
+def _of_grids(plan: TrainPlan, made: int, judged: int) -> float:
+    return plan.score_pictures * (made * _forwards(plan) + judged * JUDGED * FORWARD_SHARE)
+
+
+def _forwards(plan: TrainPlan) -> float:
+    """Of a picture that is made."""
+    return plan.sample_steps * 2 * FORWARD_SHARE
 
 
 def _with_prior(plan: TrainPlan) -> float:
