@@ -11,8 +11,10 @@ from miniatures import MINIATURE, make
 from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.errors import SelfTestFailed
 from personal_avatar.training import compute
+from personal_avatar.training.counts import file_bytes, trained_numbers
 from personal_avatar.training.families import registry as registry_of_families
 from personal_avatar.training.families.detect import UNET
+from personal_avatar.training.families.files import read_shapes
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.methods import registry
@@ -53,6 +55,25 @@ def answer(model: DiffusionModel) -> torch.Tensor:
     noisy = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         return model.predict(noisy, torch.tensor([500]), model.encode_text(["a portrait of a man"]))
+
+
+LATE = LoraPlan(rank=4, conv_rank=2, dora=True, blocks="late")
+
+
+@pytest.mark.parametrize(("family", "plan"), [
+    (Family.SD1, PLAN), (Family.SD1, DORA), *((family, LATE) for family in Family),
+])
+def test_the_size_of_the_file_is_reckoned_to_the_byte_but_for_its_header(
+    family: Family, plan: LoraPlan, tmp_path: Path
+) -> None:
+    base = make(family, tmp_path, half=True)
+    lora = Lora(registry_of_families.load(base, compute.choose("fp32"), 64), plan)
+    shapes = read_shapes(base.path)
+    assert trained_numbers(plan, shapes) == sum(weight.numel() for weight in lora.state().values())
+    lora.save(tmp_path / "a.safetensors", {})
+    kept = load_file(tmp_path / "a.safetensors")
+    weights = sum(kept[key].nbytes for key in kept if not key.endswith(".alpha"))
+    assert file_bytes(plan, shapes, base) == weights
 
 
 @BOTH

@@ -17,7 +17,9 @@ from personal_avatar.environment import free
 from personal_avatar.errors import InvalidSettings, NotWritable
 from personal_avatar.networks import alias_of
 from personal_avatar.training import files, grid, optimisers
+from personal_avatar.training.counts import file_bytes
 from personal_avatar.training.estimate import estimate
+from personal_avatar.training.families.files import read_shapes
 from personal_avatar.training.files import free_stem, write_tensors
 from personal_avatar.training.kohya_texts import Shown
 from personal_avatar.training.methods.base import State
@@ -407,16 +409,23 @@ def test_steps_follow_the_photos_within_limits() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("more", [{"conv_rank": 4}, {"blocks": "late"}, {"text_encoder_learning_rate": 1e-4}])
+@pytest.mark.parametrize("more", [
+    {"conv_rank": 4}, {"blocks": "late"}, {"text_encoder_learning_rate": 1e-4}, {"conv_rank": 4, "dora": True},
+])
 def test_the_estimated_size_is_that_of_the_file(more: dict[str, Any], tiny: BaseModelFile, tmp_path: Path) -> None:
     from personal_avatar.training import compute
     from personal_avatar.training.families import registry
     from personal_avatar.training.methods.lora import Lora
+    from personal_avatar.training.methods.lora_targets import choose_targets
 
     plan = LoraPlan(rank=8, **more)
-    Lora(registry.load(tiny, compute.choose("fp32"), 128), plan).save(tmp_path / "a.safetensors", {})
-    guess = estimate(plan, tiny, 10, gpu=False)
-    assert guess["file_mb"] * 1e6 == pytest.approx((tmp_path / "a.safetensors").stat().st_size, rel=0.1)
+    model = registry.load(tiny, compute.choose("fp32"), 128)
+    alphas = 4 * len(choose_targets(model, plan))
+    Lora(model, plan).save(tmp_path / "a.safetensors", {})
+    guess, size = estimate(plan, tiny, 10, gpu=False), (tmp_path / "a.safetensors").stat().st_size
+    assert guess["file_mb"] * 1e6 == pytest.approx(size, rel=0.1)
+    header = (tmp_path / "a.safetensors").read_bytes()[:8]
+    assert file_bytes(plan, read_shapes(tiny.path), tiny) == size - 8 - int.from_bytes(header, "little") - alphas
 
 
 def test_steps_without_a_prior_are_reckoned_quicker(tiny: BaseModelFile) -> None:
