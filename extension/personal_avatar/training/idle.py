@@ -15,12 +15,14 @@ from personal_avatar.wording import FAMILIES, text
 OF_PRIORS = ("prior_from", "prior_dropout", "prior_styles", "prior_after", "class_pictures")
 
 
-def idle(plan: TrainPlan, base: BaseModelFile, chosen: Collection[str]) -> list[str]:
+def idle(plan: TrainPlan, base: BaseModelFile, chosen: Collection[str], masked: bool = True) -> list[str]:
     """A sentence for each of the settings `chosen`, and not left at its default, that has no effect beside the rest of
-    `plan`, on this checkpoint, when our own engine trains; and what is `harmful`."""
+    `plan`, on this checkpoint, when our own engine trains; and what is `harmful`. `masked`: whether pictures have
+    masks."""
     usual = {name: one.default for name, one in type(plan).__fields__.items()}
     changed = {name for name in chosen if getattr(plan, name) != usual[name]}
-    useless = [text("log.idle", name=name, because=why) for name, why in _reasons(plan, base) if name in changed]
+    reasons = [*_reasons(plan, base), *(() if masked else [("unmasked_weight", text("idle.maskless"))])]
+    useless = [text("log.idle", name=name, because=why) for name, why in reasons if name in changed]
     return [*useless, *harmful(plan, base, chosen)]
 
 
@@ -49,6 +51,8 @@ def _reasons(plan: TrainPlan, base: BaseModelFile) -> Iterator[tuple[str, str]]:
         yield "text_encoder_learning_rate", text("idle.words")
         yield "trigger_word", text("idle.name")
         yield "weight_decay", text("idle.decay")
+    if plan.save_count == 1:
+        yield "stop_at", text("idle.is", name="save_count", value=1)
     if plan.steps:
         yield "steps_per_photo", text("idle.set", name="steps")
 

@@ -34,7 +34,7 @@ from personal_avatar.training.idle import harmful, idle
 from personal_avatar.training.methods import registry as methods
 from personal_avatar.training.outcome import finish, numbers_until_now
 from personal_avatar.training.photos import checked, prepared
-from personal_avatar.training.plan import TrainPlan, photos_as
+from personal_avatar.training.plan import ORIGINS, TrainPlan, photos_as
 from personal_avatar.training.replaced import as_found
 from personal_avatar.training.result_numbers import LIKENESS
 from personal_avatar.training.task import TrainTask
@@ -101,7 +101,7 @@ def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:
     optimisers.refuse_impossible(plan)
     team.refuse_impossible(plan)
     if task.engine is not Engine.KOHYA:
-        for useless in idle(plan, task.base, task.plan):
+        for useless in idle(plan, task.base, task.plan, _has_masks(task, plan)):
             emit(Log(useless))
         return plan
     from personal_avatar.environment import kohya
@@ -112,6 +112,14 @@ def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:
     for told in (*(f"{change}." for change in changes), *harmful(plan, task.base, task.plan)):
         emit(Log(told))
     return plan
+
+
+def _has_masks(task: TrainTask, plan: TrainPlan) -> bool:
+    """Whether pictures are masked: by the faces in them, or by masks that came with them."""
+    from personal_avatar.photos.kohya import kept
+
+    given = (origin.mask is not None for origin in kept(task.avatar_folder / ORIGINS).values())
+    return photos_as(plan, task.photo_settings).wants_faces or any(given)
 
 
 def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:

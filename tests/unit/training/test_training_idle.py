@@ -34,10 +34,20 @@ def base_of(family: Family, prediction: str = "epsilon") -> BaseModelFile:
     (Family.SD1, {"ema_decay": 0.9, "optimiser": "schedulefree"}, ["ema_decay"]),
     (Family.SD1, {"schedule": "constant"}, []),
     (Family.SD1, {"steps": 100, "steps_per_photo": 50}, ["steps_per_photo"]),
+    (Family.SD1, {"stop_at": 0.9, "save_count": 1}, ["stop_at"]),
+    (Family.SD1, {"stop_at": 0.9, "save_count": 2}, []),
+    (Family.SD1, {"save_count": 1}, []),
 ])
 def test_settings_without_effect_are_told(family: Family, values: dict[str, object], said: list[str]) -> None:
     told = idle(LoraPlan(**values), base_of(family), values)
     assert [sentence.split()[0] for sentence in told] == said
+
+
+def test_what_counts_outside_of_masks_is_told_only_where_there_are_none() -> None:
+    values, base = {"unmasked_weight": 0.3}, base_of(Family.SD1)
+    assert idle(LoraPlan(**values), base, values) == []
+    told = idle(LoraPlan(**values), base, values, masked=False)
+    assert told == ["unmasked_weight has no effect: these pictures have no masks."]
 
 
 @pytest.mark.parametrize("values", [

@@ -36,17 +36,20 @@ from personal_avatar.jobs import endings
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control, PauseTaken
 from personal_avatar.jobs.events import Event, EventWriter, Log, Progress, SampleMade, Score, Stage, read_events
 from personal_avatar.networks import read_header
+from personal_avatar.photos.kohya import Origin, keep
 from personal_avatar.reports.comparison import row_of
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import bench
 from personal_avatar.training.bench import Bench
 from personal_avatar.training.estimate import estimate
-from personal_avatar.training.plan import PLANS, LoraPlan, plan_for
+from personal_avatar.training.plan import ORIGINS, PLANS, LoraPlan, plan_for
 from personal_avatar.training.replaced import as_found
 from personal_avatar.training.result_numbers import GOOD_SHARE
+from personal_avatar.training.run import _plan as plan_of
 from personal_avatar.training.run import run
 from personal_avatar.training.task import TrainTask
 from personal_avatar.wording import text
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 SAMPLES = Path(personal_avatar.__file__).parent / "assets" / "samples"
@@ -591,6 +594,25 @@ def test_a_style_is_learned_from_pictures_without_faces(
     assert row_of(result).numbers["likeness"] is None
     card = json.loads(next((tmp_path / "Lora").glob("*.json")).read_text(encoding="utf-8"))
     assert "Resemblance 0." in card["notes"] and "ikeness" not in card["notes"]
+
+
+@pytest.mark.parametrize(("photos", "mask", "told"), [
+    ({}, False, False), ({"faces": "ignored"}, False, True), ({"faces": "ignored"}, True, False),
+])
+def test_a_weight_outside_of_masks_is_told_to_do_nothing_where_neither_faces_nor_files_make_any(
+    photos: dict[str, str], mask: bool, told: bool, tmp_path: Path, miniature: BaseModelFile
+) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "mask.png")
+    keep({"0": Origin(mask=tmp_path / "mask.png" if mask else None)}, tmp_path / "avatar" / ORIGINS)
+    avatar = Avatar("rex", "Rex", "local", "dog", "sks dog", "2026-01-01T00:00:00Z")
+    task = TrainTask(
+        avatar, tmp_path / "avatar", (), miniature, Method.LORA, {"unmasked_weight": 0.5}, tmp_path / "Lora",
+        tmp_path, photo_settings=photos,
+    )
+    (tmp_path / "job").mkdir()
+    plan_of(task, EventWriter(tmp_path / "job"))
+    said = [event.message for event in events(tmp_path, Log)]
+    assert said == ["unmasked_weight has no effect: these pictures have no masks."] * told
 
 
 @pytest.mark.slow
