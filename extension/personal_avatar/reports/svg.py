@@ -14,6 +14,7 @@ from personal_avatar.wording import DEFAULT, score, text
 WIDTH_PX, HEIGHT_PX = 640, 240
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 52, 18, 16, 40
 TICKS = 4
+LEAST_MARGIN, FLAT = 1e-6, 0.05  # above and below the curve; the other where nothing rises above zero
 
 Point = tuple[float, float]
 
@@ -98,7 +99,8 @@ class _Frame:
     @staticmethod
     def around(points: Sequence[Point], heights: Sequence[float]) -> _Frame:
         xs, ys = [x for x, _ in points], [*(y for _, y in points), *heights]
-        margin = (max(ys) - min(ys)) * 0.08 or max(abs(max(ys)) * 0.1, 1e-6)
+        margin = (max(ys) - min(ys)) * 0.08 or abs(max(ys)) * 0.1
+        margin = margin if margin > LEAST_MARGIN else FLAT
         return _Frame(min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1, min(ys) - margin, max(ys) + margin)
 
     def x(self, value: float) -> float:

@@ -43,6 +43,13 @@ def test_smoothing_keeps_length_and_range(values: list[float]) -> None:
     assert len(result) == len(values) and min(values) - slack <= min(result) and max(result) <= max(values) + slack
 
 
+@pytest.mark.parametrize(("height", "shown"), [(0.0, 0.05), (1e-9, 0.05), (0.3, 0.32), (-0.3, -0.28), (2e-5, 2.1e-5)])
+def test_a_flat_curve_has_an_axis_of_its_own_size(height: float, shown: float) -> None:
+    root = ElementTree.fromstring(chart(Chart("Likeness", [(1, height), (2, height)])))
+    *ticks, _ = [text.text for text in root.iter(f"{SVG}text") if text.attrib["text-anchor"] == "end" and text.text]
+    assert max(map(float, ticks)) == pytest.approx(shown, rel=0.05)
+
+
 def test_a_chart_says_in_words_what_it_shows() -> None:
     text = chart(Chart("Likeness <&>", [(0, 0.4), (100, 0.625)], [("real pictures", 0.78)]))
     title = ElementTree.fromstring(text).find(f"{SVG}title")
