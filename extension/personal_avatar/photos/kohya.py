@@ -27,6 +27,7 @@ from personal_avatar.storage import sha256_of, write_json
 MOST_REPEATS = 1000
 NOTES = "origins.json"
 _FOLDER = re.compile(r"([1-9][0-9]{0,3})_(.+)")
+_KEPT = re.compile(r"[0-9a-f]{16}")
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
@@ -77,11 +78,14 @@ def keep(found: Mapping[str, Origin], folder: Path) -> str:
 
 
 def drop(folder: Path, but: Collection[str]) -> None:
-    """Erase what is kept in `folder`, but what has these names; "" is what earlier versions kept there directly."""
+    """Erase what `keep` left in `folder`, but what has these names; "" is what earlier versions left there directly.
+    Nothing else goes, wherever the folder may lead."""
     for path in list(folder.glob("*")):
-        if path.is_dir() and path.name not in but:
+        if _KEPT.fullmatch(path.name) and path.name not in but and path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
-        elif path.is_file() and "" not in but:
+    if "" not in but:
+        masks = [origin.mask for origin in kept(folder).values() if origin.mask and origin.mask.parent == folder]
+        for path in (*masks, folder / NOTES):
             path.unlink(missing_ok=True)
     with suppress(OSError):  # it is not empty, or was never there
         folder.rmdir()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from personal_avatar.domain import Dataset, PhotoReport
 from personal_avatar.jobs.events import Log, Stage
 from personal_avatar.linked import DATASET
-from personal_avatar.training.plan import ENLARGED, ORIGINS
+from personal_avatar.training.plan import ENLARGED
 from personal_avatar.training.work import Work
 
 
@@ -49,7 +49,7 @@ def prepared(work: Work, photos: PhotoReport) -> Dataset:
         settings=work.photo_settings,
         weights_folder=work.task.weights_folder,
         enlargements=work.task.avatar_folder / ENLARGED,
-        origins=kept(work.task.avatar_folder / ORIGINS / work.task.origins),
+        origins=kept(work.task.origins_folder),
         at_once=cores(),
         ours=True,
         say=lambda sentence: work.emit(Log(sentence)),

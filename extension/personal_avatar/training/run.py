@@ -34,7 +34,7 @@ from personal_avatar.training.idle import harmful, idle
 from personal_avatar.training.methods import registry as methods
 from personal_avatar.training.outcome import finish, numbers_until_now
 from personal_avatar.training.photos import checked, prepared
-from personal_avatar.training.plan import ORIGINS, TrainPlan, photos_as
+from personal_avatar.training.plan import TrainPlan, photos_as
 from personal_avatar.training.replaced import as_found
 from personal_avatar.training.result_numbers import LIKENESS
 from personal_avatar.training.task import TrainTask
@@ -118,7 +118,7 @@ def _has_masks(task: TrainTask, plan: TrainPlan) -> bool:
     """Whether pictures are masked: by the faces in them, or by masks that came with them."""
     from personal_avatar.photos.kohya import kept
 
-    given = (origin.mask is not None for origin in kept(task.avatar_folder / ORIGINS).values())
+    given = (origin.mask is not None for origin in kept(task.origins_folder).values())
     return photos_as(plan, task.photo_settings).wants_faces or any(given)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import Avatar, BaseModelFile, Engine, Method, PhotoChoice
-from personal_avatar.training.plan import TrainPlan, plan_for, refuse_taken
+from personal_avatar.training.plan import ORIGINS, TrainPlan, plan_for, refuse_taken
 from personal_avatar.wording import DEFAULT
 
 
@@ -46,6 +46,11 @@ class TrainTask:
         plan = plan_for(self.base, self.method, self.plan)
         refuse_taken(plan.trigger_word, self.base, self.avatar.class_noun)
         return plan
+
+    @property
+    def origins_folder(self) -> Path:
+        """Where that is kept."""
+        return self.avatar_folder / ORIGINS / self.origins
 
     @property
     def can_pause(self) -> bool:

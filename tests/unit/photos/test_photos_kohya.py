@@ -131,6 +131,19 @@ def test_what_an_earlier_version_kept_stays_as_long_as_a_task_of_it_is_there(tmp
     assert [path.name for path in tmp_path.iterdir()] == [other]
 
 
+def test_what_others_put_where_it_is_kept_stays(tmp_path: Path) -> None:
+    """As when the folder was moved to another disk, and a link leads there."""
+    disk = tmp_path / "disk"
+    (disk / "holiday").mkdir(parents=True)
+    for name in ("letter.txt", "holiday/x.jpg"):
+        (disk / name).write_text("theirs")
+    (tmp_path / "kept").symlink_to(disk, target_is_directory=True)
+    name = kohya.keep({"def": Origin(2)}, tmp_path / "kept")
+    (disk / ("0" * 16)).symlink_to(disk / "holiday", target_is_directory=True)
+    kohya.drop(tmp_path / "kept", ())
+    assert not (disk / name).exists() and (disk / "letter.txt").is_file() and (disk / "holiday" / "x.jpg").is_file()
+
+
 def test_ordinary_folders_stay_what_they_are(tmp_path: Path) -> None:
     for name in ("2023_holiday", "holiday", "0_nothing", "photos", "_x"):
         (tmp_path / name).mkdir()

@@ -603,11 +603,11 @@ def test_a_weight_outside_of_masks_is_told_to_do_nothing_where_neither_faces_nor
     photos: dict[str, str], mask: bool, told: bool, tmp_path: Path, miniature: BaseModelFile
 ) -> None:
     Image.new("L", (8, 8)).save(tmp_path / "mask.png")
-    keep({"0": Origin(mask=tmp_path / "mask.png" if mask else None)}, tmp_path / "avatar" / ORIGINS)
+    name = keep({"0": Origin(mask=tmp_path / "mask.png" if mask else None)}, tmp_path / "avatar" / ORIGINS)
     avatar = Avatar("rex", "Rex", "local", "dog", "sks dog", "2026-01-01T00:00:00Z")
     task = TrainTask(
         avatar, tmp_path / "avatar", (), miniature, Method.LORA, {"unmasked_weight": 0.5}, tmp_path / "Lora",
-        tmp_path, photo_settings=photos,
+        tmp_path, photo_settings=photos, origins=name,
     )
     (tmp_path / "job").mkdir()
     plan_of(task, EventWriter(tmp_path / "job"))
