@@ -42,7 +42,7 @@ def sharing(photos: Iterable[Path]) -> dict[Path, str]:
     for photo in photos:
         file = caption_file(photo)
         if (other := first.setdefault(file, photo)) is not photo:
-            found[photo] = wording.text("caption.shared", photo=photo.name, other=other.name, file=file.name)
+            found[photo] = wording.text("failure.shared_caption", photo=photo.name, other=other.name, file=file.name)
     return found
 
 

@@ -340,7 +340,7 @@ def test_a_rate_that_holds_prodigy_down_is_told_whichever_engine_trains(
     task = replace(running.work.task, engine=chosen, plan={"optimiser": "prodigy", "learning_rate": 1e-4})
     plan = run._plan(task, running.work.emit)
     told = [event.message for event in running.told(Log) if "learning_rate" in event.message]
-    assert told == harmful(plan, task.plan) and "set learning_rate to 1" in told[0]
+    assert told == harmful(plan, task.base, task.plan) and "set learning_rate to 1" in told[0]
 
 
 def test_a_lack_of_memory_is_named(job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
