@@ -24,6 +24,7 @@ from personal_avatar.records import kept, put_aside, reading
 from personal_avatar.storage import write_json
 from personal_avatar.studio import Studio, means_style, photos_meant, pictures_in
 from personal_avatar.studio.drafts import FILE, KEY, caption_jobs, sweep
+from personal_avatar.ui.photo_files import homed
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.working import CHECK, Working, Workshop
 
@@ -145,6 +146,7 @@ class Desk:
         try:
             if (stored := kept(path)) is None:
                 return Draft()
+            stored = homed(stored, self.photos(key))
             least = {name: stored[name] for name in _ALWAYS if name in stored}
             draft = _first_readable(stored, {**stored, "report": None}, least)
         except (ValueError, TypeError):

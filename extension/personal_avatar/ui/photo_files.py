@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from typing import Any
 
 from personal_avatar.captions.files import copy_with_caption, is_caption
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
+from personal_avatar.jobs.places import Places
 from personal_avatar.photos.read import Limits
 from personal_avatar.storage import legible, sha256_of
 from personal_avatar.studio import MAX_PHOTOS, pictures_in
@@ -55,7 +58,9 @@ def copied(photos: Sequence[Path], target: Path) -> tuple[Path, ...]:
     taken = {_plain(path.stem) for path in target.iterdir()}
     laid_out = []
     for photo in photos:
-        if photo.parent != target:
+        if _lies_in(target, photo):
+            photo = target / photo.name
+        else:
             own, number = legible(photo.stem), 2  # the page hands names out and takes them back
             stem = own
             while _plain(stem) in taken:
@@ -69,13 +74,52 @@ def copied(photos: Sequence[Path], target: Path) -> tuple[Path, ...]:
 
 
 def tidy(folder: Path, photos: Collection[Path]) -> None:
-    """Nothing stays in a folder but these photos and their captions; what cannot be erased now goes another time."""
-    here = [photo for photo in photos if photo.parent == folder]
-    names, stems = {_plain(photo.name) for photo in here}, {_plain(photo.stem) for photo in here}
-    for path in folder.glob("*"):
-        if _plain(path.name) not in names and not (is_caption(path) and _plain(path.stem) in stems):
+    """Nothing stays in a folder but these photos, whatever they are called here, and their captions. What cannot be
+    erased now goes another time, as does everything while one of the photos is not where it is said to be."""
+    if not all(map(os.path.isfile, photos)):
+        return
+    names = {_plain(photo.name) for photo in photos if _lies_in(folder, photo)}
+    files = {_identity(photo) for photo in photos}
+    here = [*folder.glob("*")]
+    wanted = {path for path in here if _plain(path.name) in names or _identity(path) in files}
+    stems = {_plain(path.stem) for path in wanted}
+    for path in here:
+        if path not in wanted and not (is_caption(path) and _plain(path.stem) in stems):
             with suppress(OSError):
                 path.unlink()
+
+
+def homed(stored: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A draft as it was stored, its photos as they lie in its present `folder` of photos: that may have been reached by
+    another name then, or copied or moved since, and the photos of the original are not ours."""
+    lying = {_plain(path.name): path for path in folder.glob("*")}
+    pairs = []
+    for told in stored.get("photos", ()):
+        if name := _name_in(folder, str(told)):
+            here = folder / name
+            pairs.append((str(told), str(here if here.exists() else lying.get(_plain(name), here))))
+    moved = Places(tuple((told, here) for told, here in pairs if told != here))
+    return {name: moved.there(value) for name, value in stored.items()}
+
+
+def _name_in(folder: Path, told: str) -> str:
+    """What a photo is called that lay in the folder of the same draft; "" where it lay elsewhere."""
+    kinds: tuple[type[PurePath], ...] = (PurePosixPath, PureWindowsPath)
+    return next((path.name for path in (kind(told) for kind in kinds) if path.parts[-4:-1] == folder.parts[-3:]), "")
+
+
+def _lies_in(folder: Path, photo: Path) -> bool:
+    there = _identity(photo.parent)
+    return photo.parent == folder or (there is not None and there == _identity(folder))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """The same for a file by all of its names; None where there is none."""
+    try:
+        known = os.stat(path)
+    except OSError:
+        return None
+    return known.st_dev, known.st_ino
 
 
 def _plain(name: str) -> str:
