@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,17 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def put_aside(path: Path) -> Path:
-    """Copy a damaged file before it is written over; where the copy lies."""
-    aside = path.with_name(f"{path.name}.damaged")
-    write_bytes(aside, path.read_bytes())
+    """Copy a damaged file before it is written over, beside the copies of earlier times; where the copy lies.
+
+    Raises `NotReadable`."""
+    with reading(path):
+        content = path.read_bytes()
+    names = (f"{path.name}.damaged{f'-{number}' if number > 1 else ''}" for number in count(1))
+    aside = next(one for one in map(path.with_name, names) if not one.exists() or _holds(one, content))
+    write_bytes(aside, content)
     log.warning("%s was damaged. As it was it lies in %s.", path, aside)
     return aside
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content

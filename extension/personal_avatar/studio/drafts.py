@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.names import same_name
-from personal_avatar.records import kept
+from personal_avatar.records import kept, reading
 
 FILE = "draft.json"
 KEY = re.compile(r"[0-9a-f]{16,64}")
+_JOBS = re.compile(r'caption_jobs?"\s*:((?:[\s\[",]*\b[0-9a-f]{32}\b)*)')
+_ID = re.compile(r"\b[0-9a-f]{32}\b")
 
 
 def drafts_of(folder: Path, name: str) -> list[Path]:
@@ -24,11 +26,21 @@ def drafts_of(folder: Path, name: str) -> list[Path]:
 
 
 def caption_jobs(draft: Path) -> set[str]:
-    """Ids of the jobs that described its photos. Raises `NotReadable`."""
-    stored = _stored(draft)
+    """Ids of the jobs that described its photos; of a damaged draft, what its text and its copies tell of them. Raises
+    `NotReadable`."""
+    try:
+        stored = kept(draft / FILE) or {}
+    except ValueError:
+        return {job_id for file in draft.glob(f"{FILE}*") for job_id in _jobs_told_in(file)}
     found = stored.get("caption_jobs")
     known = {*found} if isinstance(found, list) else set()
     return {str(job_id) for job_id in (*known, stored.get("caption_job", "")) if job_id}
+
+
+def _jobs_told_in(file: Path) -> list[str]:
+    with reading(file):
+        text = file.read_bytes().decode(errors="replace")
+    return [job_id for told in _JOBS.findall(text) for job_id in _ID.findall(told)]
 
 
 def sweep(folder: Path) -> None:

@@ -156,9 +156,12 @@ class Desk:
         return draft
 
     def _recovered(self, key: str, damaged: Path) -> Draft:
-        """What is left of a draft whose file is damaged: its photos. The user is told where the file lies."""
+        """What is left of a draft whose file is damaged: its photos, and which jobs described them. The user is told
+        where the file lies."""
+        described = tuple(sorted(caption_jobs(damaged.parent)))
         aside = put_aside(damaged)
-        draft = Draft(photos=tuple(photo for photo in pictures_in([self.photos(key)]) if photo.is_file()))
+        photos = tuple(photo for photo in pictures_in([self.photos(key)]) if photo.is_file())
+        draft = Draft(photos=photos, caption_jobs=described)
         self.save(key, draft)
         error = stated(NotReadable, "failure.draft_damaged", "remedy.note_again", aside=aside)
         self.work.fail(key, CHECK, error.to_json())

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -156,11 +156,44 @@ def test_a_draft_is_swept_when_neither_it_nor_a_caption_was_touched_for_two_week
     assert not folder.exists()
 
 
+def described(desk: Desk) -> list[str]:
+    """Jobs that described photos, and a draft that knows them."""
+    create, photos = desk.studio.jobs.create, {"0000": GOOD[0]}
+    jobs = [create(CAPTION, {}, title="Captions", user_id="local", avatar_id="", files=photos).id for _ in range(2)]
+    desk.save(KEY, Draft(photos=tuple(GOOD[:3]), caption_job=jobs[1], caption_jobs=(jobs[0], jobs[1])))
+    return jobs
+
+
 def test_the_jobs_that_described_the_photos_go_with_the_draft(desk: Desk) -> None:
-    jobs = [
-        desk.studio.jobs.create(CAPTION, {}, title="Captions", user_id="local", avatar_id="", files={"0000": GOOD[0]})
-        for _ in range(2)
-    ]
-    desk.save(KEY, Draft(photos=tuple(GOOD[:3]), caption_job=jobs[1].id, caption_jobs=(jobs[0].id, jobs[1].id)))
+    described(desk)
     desk.clear(KEY)
     assert desk.studio.jobs.views() == []
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+@pytest.mark.parametrize("damage", [
+    lambda text: text + b"}", lambda text: text[: text.index(b'"captions_before"')], lambda text: b"\xff" + text,
+])
+def test_the_jobs_that_described_the_photos_go_with_a_damaged_draft(
+    desk: Desk, folder: Path, damage: Callable[[bytes], bytes], is_seen: bool
+) -> None:
+    file, jobs = folder / "draft.json", described(desk)
+    file.write_bytes(damage(file.read_bytes()))
+    again = Desk(desk.studio, ask_folder=False)
+    if is_seen:
+        assert again.draft(KEY).caption_jobs == tuple(sorted(jobs))
+    again.clear(KEY)
+    assert desk.studio.jobs.views() == []
+
+
+def test_a_draft_that_is_damaged_twice_loses_neither_copy_nor_the_jobs_that_described_its_photos(
+    desk: Desk, folder: Path
+) -> None:
+    file, jobs = folder / "draft.json", described(desk)
+    first = file.read_bytes() + b"}"
+    for text in (first, b"x", b"x", b"y"):
+        file.write_bytes(text)
+        assert Desk(desk.studio, ask_folder=False).draft(KEY).caption_jobs == tuple(sorted(jobs))
+    names = ("damaged", "damaged-2", "damaged-3")
+    assert [(folder / f"draft.json.{name}").read_bytes() for name in names] == [first, b"x", b"y"]
+    assert len([*folder.glob("draft.json.*")]) == 3
