@@ -116,7 +116,8 @@ class Gallery:
         """Delete a picture: its file, its restored twin, its record. The other pictures keep their numbers.
 
         A file that the host saved among its own pictures is deleted only with `host_files`, else it is listed under
-        `left`. Raises `NotFound`, `WrongState` while the job has not ended, and where pictures were only ranked.
+        `left`. Raises `NotFound`, `WrongState` while the job has not ended, and where pictures were only ranked, and
+        `NotReadable`; nothing is deleted then.
         """
         if self._studio.jobs.job(job_id).kind == RANK:
             raise WrongState("These pictures were only ranked here.", "Delete the files where they are.")
@@ -138,10 +139,10 @@ class Gallery:
         if self._studio.jobs.status(job_id).state not in ENDED:
             raise WrongState("The run has not ended.", "Wait, or cancel it.")
         files = keeping.files_of(folder, entry)
+        favourites.write(folder, favourites.read(folder) - {number})  # before a file goes, as it may be refused
         for path in files:
             if host_files or path.is_relative_to(folder):
                 path.unlink(missing_ok=True)
-        favourites.write(folder, favourites.read(folder) - {number})
         self._studio.jobs.amend(job_id, lambda event: keeping.without(event, folder, number, entry.portrait))
         keeping.forget_record(folder, number)
         return files

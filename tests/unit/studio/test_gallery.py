@@ -10,13 +10,14 @@ import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from personal_avatar.albums import favourites
 from personal_avatar.albums.entries import Entry, arranged
 from personal_avatar.domain import Portrait, Style, to_json
-from personal_avatar.errors import InvalidSettings, NotFound, WrongState
+from personal_avatar.errors import InvalidSettings, NotFound, NotReadable, WrongState
 from personal_avatar.jobs.events import EVENTS_FILE, Done, EventWriter, read_events
 from personal_avatar.jobs.states import State
 from personal_avatar.pictures import EDITED, GENERATED, infotext_of, load_picture, save_picture, source_of
@@ -142,6 +143,26 @@ def test_a_deleted_picture_is_gone_with_twin_small_version_and_record_and_the_ot
     studio.gallery.delete(job_id, 0)
     assert numbers(Studio(studio.host), job_id) == [2]
     assert studio.gallery.picture(job_id, 2).name == "0002.png"
+
+
+def test_nothing_of_a_picture_is_deleted_while_the_favourites_cannot_be_read(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = run(studio)
+    studio.gallery.favourite(job_id, 1)
+    before, read = studio.gallery.of(job_id), Path.read_text
+
+    def refused(path: Path, *args: Any, **how: Any) -> str:
+        if path.name == favourites.FILE:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path, *args, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", refused)
+        with pytest.raises(NotReadable, match="Permission denied"):
+            studio.gallery.delete(job_id, 1)
+    assert all(entry.shown.is_file() and entry.portrait.path.is_file() for entry in before)
+    assert Studio(studio.host).gallery.of(job_id) == before
 
 
 def test_a_photo_of_an_invented_character_goes_with_its_caption_and_its_record(studio: Studio) -> None:
