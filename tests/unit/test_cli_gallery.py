@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from personal_avatar.albums import favourites
 from personal_avatar.studio import Studio
 
 from tests.unit.api.house import DrawingHost
@@ -56,6 +57,21 @@ def test_favourites_are_exported_and_what_is_deleted_is_gone(say: Say, job: str,
     assert not list(data.rglob("0002*"))
     assert [image["n"] for image in document(say("list", job, "--json"))["images"]] == [0, 1]
     assert say("delete", job, 0)[1].splitlines()[0] == f"{job[:8]}: picture 0 deleted"
+
+
+def test_a_run_whose_favourites_cannot_be_read_is_listed_without_them_and_nothing_of_it_is_changed(
+    say: Say, job: str, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hearts = Studio(DrawingHost(data)).jobs.folder(job) / favourites.FILE
+    hearts.mkdir()  # which no user may read as a file
+    assert [(run["pictures"], run["favourites"]) for run in document(say("--json"))["runs"]] == [(3, 0)]
+    assert f"{favourites.FILE} cannot be read now" in caplog.text
+    assert len(document(say("list", job, "--json"))["images"]) == 3
+    for action in "favourite", "delete":
+        status, _, complaint = say(action, job, 0)
+        assert status != 0 and f"{favourites.FILE} cannot be read now" in complaint
+    hearts.rmdir()
+    assert len(document(say("list", job, "--json"))["images"]) == 3
 
 
 def pictures_and_a_letter(path: Path) -> None:

@@ -8,7 +8,7 @@ from personal_avatar.storage import write_json
 
 FILE = "favourites.json"
 VERSION = 1
-DAMAGED = (ValueError, TypeError, KeyError)
+DAMAGED = (ValueError, TypeError, KeyError, OverflowError)
 
 
 def read(folder: Path) -> frozenset[int]:

@@ -1,6 +1,7 @@
 """Use cases: the pictures that were made."""
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from personal_avatar.albums import favourites
 from personal_avatar.albums.entries import Entry
 from personal_avatar.albums.sizes import ORIGINAL
 from personal_avatar.erasure import erased
-from personal_avatar.errors import NotFound, WrongState
+from personal_avatar.errors import NotFound, NotReadable, WrongState
 from personal_avatar.jobs.events import EVENTS_FILE, SampleMade
 from personal_avatar.jobs.states import ENDED
 from personal_avatar.jobs.store import Job, JobView, named_in
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
 
 Stamp = tuple[int, ...]
+log = logging.getLogger(__name__)
 
 
 class Gallery:
@@ -49,7 +51,8 @@ class Gallery:
         return [view for view in views if view.result]
 
     def of(self, job_id: str) -> tuple[Entry, ...]:
-        """Pictures of a run in the order of their numbers; read anew only when something of the run has changed.
+        """Pictures of a run in the order of their numbers; read anew only when something of the run has changed. All
+        without hearts while those cannot be read.
 
         Raises `NotFound`, also for a training.
         """
@@ -60,7 +63,12 @@ class Gallery:
             view = self._studio.jobs.view(job_id)
             if view.job.kind == TRAIN:
                 raise NotFound(f"Job {job_id} makes no pictures.", "Look at the list of jobs.")
-            known = self._known[job_id] = (stamp, tuple(_entries(view, folder)))
+            try:
+                liked = favourites.read(folder)
+            except NotReadable as error:
+                log.warning("%s No picture of run %s is shown as a favourite.", error.message, job_id)
+                return tuple(_entries(view, folder, frozenset()))  # not remembered: they come back with the file
+            known = self._known[job_id] = (stamp, tuple(_entries(view, folder, liked)))
         return known[1]
 
     def entry(self, job_id: str, number: int) -> Entry:
@@ -105,7 +113,8 @@ class Gallery:
     # -- liking, deleting
 
     def favourite(self, job_id: str, number: int, liked: bool = True) -> Entry:
-        """Mark a picture as one that somebody likes, or take the mark away. Raises `NotFound`."""
+        """Mark a picture as one that somebody likes, or take the mark away. Raises `NotFound`,
+        `NotReadable`."""
         with self._alone():
             self.entry(job_id, number)
             folder = self._studio.jobs.folder(job_id)
@@ -193,8 +202,7 @@ class Gallery:
         self._known.clear()
 
 
-def _entries(view: JobView, folder: Path) -> Iterable[Entry]:
-    liked = favourites.read(folder)
+def _entries(view: JobView, folder: Path, liked: frozenset[int]) -> Iterable[Entry]:
     for place, data in enumerate((view.result or {}).get("images", [])):
         number, portrait = keeping.number_of(data, place), keeping.portrait_of(data)
         yield Entry(

@@ -16,7 +16,9 @@ def test_hearts_are_read_behind_the_mark_that_editors_put_before_utf_8(tmp_path:
     assert favourites.read(tmp_path) == {1, 4, 7} and [*tmp_path.iterdir()] == [file]
 
 
-@pytest.mark.parametrize("damaged", ['{"favourites": [1, 4,]}', '{"favourites": ["x"]}', "{}", "[1]", ""])
+@pytest.mark.parametrize("damaged", [
+    '{"favourites": [1, 4,]}', '{"favourites": ["x"]}', '{"favourites": [Infinity]}', "{}", "[1]", "",
+])
 def test_a_damaged_list_of_hearts_is_kept_aside_when_it_is_written_over(tmp_path: Path, damaged: str) -> None:
     (tmp_path / favourites.FILE).write_text(damaged)
     assert favourites.read(tmp_path) == frozenset()

@@ -101,6 +101,22 @@ def test_a_damaged_list_of_favourites_is_an_empty_one(studio: Studio) -> None:
     assert not any(entry.favourite for entry in studio.gallery.of(job_id))
 
 
+def test_hearts_that_could_not_be_read_for_a_moment_are_there_again(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = run(studio)
+    studio.gallery.favourite(job_id, 1)
+    again = Studio(studio.host)
+
+    def refused(_: Path) -> frozenset[int]:
+        raise NotReadable("It cannot be read now.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(favourites, "read", refused)
+        assert not any(entry.favourite for entry in again.gallery.of(job_id))
+    assert [entry.number for entry in again.gallery.of(job_id) if entry.favourite] == [1]
+
+
 @pytest.mark.parametrize("number", [3, -1])
 def test_a_number_that_is_not_there_is_named(studio: Studio, number: int) -> None:
     job_id = run(studio)
