@@ -1,6 +1,6 @@
 """The files of jobs: `job.json` is written once, `status.json` is replaced at every move.
 
-jobs/<id>/  job.json  status.json  events.jsonl  log.txt  control/  artifacts/  photos/  state/  claim
+jobs/<id>/  job.json  status.json  events.jsonl  log.txt  control/  artifacts/  photos/  state/  claim  alive
 """
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ from personal_avatar.jobs.job import Status
 from personal_avatar.problems import stated
 
 LOG_FILE = "log.txt"
+ALIVE_FILE = "alive"  # locked for as long as the child lives: it alone is given the handle, and nothing that it starts
 TICKS = 2**33  # of a clock with 100 ticks a second: two and a half years
 FOLDER_VARIABLE = "PERSONAL_AVATAR_JOB"  # what the work of a job starts carries its folder in the environment
 log = logging.getLogger(__name__)
@@ -43,11 +44,12 @@ def start(folder: Path, trainer: TrainerPython, executor: Executor = LOCAL) -> s
     paths = [environment.get("PYTHONPATH", ""), package_parent]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     command = [str(trainer.executable), "-m", executor.module, str(folder)]
-    with (folder / LOG_FILE).open("ab") as log:
-        whereabouts.lock(log.fileno())  # the child has it from here on, for as long as it lives
+    with (folder / LOG_FILE).open("ab") as log, (folder / ALIVE_FILE).open("ab") as sign:
+        given = whereabouts.given(sign.fileno())
         try:
             return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=folder, **apart()
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=folder,
+                **apart(), **given,
             )
         except OSError as error:
             if trainer.executable.is_file() and os.access(trainer.executable, os.X_OK) and not _unfit(error):
@@ -120,7 +122,8 @@ def alive(pid: int | None, since: float | None = None) -> bool:
 def works(folder: Path, status: Status) -> bool:
     """Whether the process of a running job still works, wherever it lives."""
     if status.pid and status.pid_here is None:
-        return whereabouts.lives(folder / LOG_FILE, status.place, whereabouts.ORPHAN_S, [folder / EVENTS_FILE])
+        signs = [folder / LOG_FILE, folder / EVENTS_FILE]
+        return whereabouts.lives(folder / ALIVE_FILE, status.place, whereabouts.ORPHAN_S, signs)
     return alive(status.pid, status.pid_started_at)
 
 

@@ -1,7 +1,7 @@
 """Where a process lives, and whether one of another place still does: there its number says nothing.
 
 A place is a room of process numbers: a machine since it was started, or a container in it. What a process has of a job
-(its claim, a wish, the log of the work) shows that it lives: it holds a lock on the file, which goes when it dies. The
+(its claim, a wish, a file for its work) shows that it lives: it holds a lock on the file, which goes when it dies. The
 lock of another kernel may not be seen here; there a process lives as long as the file was touched lately.
 """
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -79,6 +80,13 @@ def lock(handle: int) -> None:
         if try_lock(handle):
             return
         time.sleep(0.005)
+
+
+def given(handle: int) -> dict[str, Any]:
+    """For `Popen`: the child has this locked file for as long as it lives, and what it starts in turn, as Python does
+    that, has it not."""
+    lock(handle)
+    return {"pass_fds": (handle,)} if _LOCKS else {}
 
 
 def keep(file: Path, handle: int) -> None:

@@ -16,11 +16,12 @@ import pytest
 from personal_avatar.jobs import claims, process, whereabouts
 from personal_avatar.jobs.control import AWAITED, Control
 from personal_avatar.jobs.events import Log, Started, read_events
+from personal_avatar.jobs.job import Status
 from personal_avatar.jobs.left import settle
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job
 
-from tests.unit.jobs.children import PATIENT
+from tests.unit.jobs.children import PATIENT, trainer
 from tests.unit.jobs.queue_house import LABELS, House
 
 pytestmark = pytest.mark.slow
@@ -55,6 +56,14 @@ child = process.start(house.store.folder(job), trainer(folder / "bin", PATIENT))
 house.store.note_process(job, child.pid, process.started_at(child.pid))
 (folder / "has").write_text(str(child.pid))
 time.sleep(120)
+"""
+# Work whose own process goes on when it is gone, with its output.
+STARTS_ANOTHER = """
+import subprocess
+other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+(folder / "new").write_text(str(other.pid))
+os.replace(folder / "new", folder / "other")
+time.sleep(60)
 """
 ANOTHER_CONTAINER = 'whereabouts._namespace = lambda: "1"\n'
 ANOTHER_MACHINE = """
@@ -176,6 +185,31 @@ def test_work_of_another_container_that_died_without_a_word_is_taken_up_again(ho
     assert finished(house, job) and house.store.status(job.id).restarts == 1
 
 
+@needs_boot
+@pytest.mark.skipif(os.name == "nt", reason="no containers share a kernel there")
+def test_work_of_another_container_is_dead_while_something_that_it_started_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "job").mkdir()
+    child = process.start(tmp_path / "job", trainer(tmp_path / "bin", STARTS_ANOTHER))
+    try:
+        other = wait_for_number(tmp_path / "job" / "other")
+        host, boot, _ = whereabouts.here().split(".")
+        status = Status(State.RUNNING, pid=child.pid, pid_started_at=1.0, place=f"{host}.{boot}.1")
+        assert process.works(tmp_path / "job", status)
+    finally:
+        child.kill()
+        child.wait()
+    assert process.alive(other) and not process.works(tmp_path / "job", status)
+    process.kill(other, None)
+
+
+def wait_for_number(file: Path) -> int:
+    end = time.monotonic() + 30
+    while not file.exists():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+    return int(file.read_text())
+
+
 def test_a_claim_on_another_machine_holds_as_long_as_it_is_touched(house: House) -> None:
     job = waiting(house)
     beating = "whereabouts.BEAT_S = 0.1\n"
@@ -204,7 +238,7 @@ def test_work_on_another_machine_counts_as_gone_when_it_said_nothing_for_long(ho
     house.queue.recover()
     house.until(lambda: house.store.is_claimed(job.id))
     assert stays(lambda: starts(house, job) == 1) and "(far)" in told(house, job)
-    for name in ("log.txt", "events.jsonl"):
+    for name in ("alive", "log.txt", "events.jsonl"):
         ages(folder / name, whereabouts.ORPHAN_S + 5)
     house.until(lambda: starts(house, job) == 2)
     assert finished(house, job)
