@@ -8,7 +8,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from personal_avatar.errors import Cancelled
@@ -74,8 +74,8 @@ class Control:
     @staticmethod
     def leave(asker: Path) -> None:
         """End what `join` began; harmless when it has ended already."""
+        whereabouts.let_go(asker)  # first: a network folder keeps what is open under a hidden name
         asker.unlink(missing_ok=True)
-        whereabouts.let_go(asker)
 
     @contextmanager
     def joined(self, wish: str) -> Iterator[None]:
@@ -95,7 +95,8 @@ class Control:
         except ValueError:
             there = False
         if not there:
-            self.leave(asker)
+            with suppress(OSError):  # another one may take it away
+                self.leave(asker)
         return there
 
     def check(self) -> None:
@@ -105,7 +106,8 @@ class Control:
 
 
 def _inside(folder: Path) -> list[Path]:
+    """Without hidden files: those of a network folder are gone, and cannot be removed yet."""
     try:
-        return list(folder.iterdir())
+        return [path for path in folder.iterdir() if not path.name.startswith(".")]
     except FileNotFoundError:
         return []
