@@ -97,7 +97,7 @@ class Studio:
     @property
     def starting(self) -> AbstractContextManager[None]:
         """Within, nobody else begins anything of somebody or erases anybody, neither here nor in another program on
-        this data folder. Raises `WrongState` when another program takes too long."""
+        this data folder. Raises `WrongState` when another program takes too long, `NotWritable` without its file."""
         return in_turn(self._starting, self.host.folders().data / ".starting.lock")
 
     def open(self) -> None:

@@ -7,10 +7,11 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
-from personal_avatar.errors import WrongState
+from personal_avatar.errors import NotWritable, WrongState
 from personal_avatar.jobs.states import State
 from personal_avatar.storage import locked
 from personal_avatar.studio import Studio, TrainRequest, turns
@@ -111,4 +112,19 @@ def test_who_waits_too_long_for_another_program_is_told_and_changes_nothing(
         with pytest.raises(WrongState, match="Another program"):
             studio.delete_avatar("anna")
     assert sorted(studio.avatars.folder("anna").rglob("*")) == before
+    assert studio.delete_avatar("anna")["left"] == []
+
+
+def test_where_the_file_for_turns_cannot_be_opened_it_is_named_and_what_to_do(studio: Studio) -> None:
+    studio.queue.cancel(studio.trainings.start(REQUEST).id)
+    file = studio.host.folders().data / ".starting.lock"
+    file.unlink()
+    file.mkdir()
+    before = sorted(studio.avatars.folder("anna").rglob("*"))
+    for attempt in (partial(studio.trainings.start, REQUEST), partial(studio.delete_avatar, "anna")):
+        with pytest.raises(NotWritable, match=r"\.starting\.lock could not be written") as raised:
+            attempt()
+        assert "folder" in raised.value.hint
+    assert sorted(studio.avatars.folder("anna").rglob("*")) == before
+    file.rmdir()
     assert studio.delete_avatar("anna")["left"] == []
