@@ -16,7 +16,7 @@ from typing import Any
 
 from personal_avatar.domain import from_json, to_json
 from personal_avatar.errors import AvatarError, JobDamaged, NotFound
-from personal_avatar.jobs import claims, process
+from personal_avatar.jobs import claims, process, removing
 from personal_avatar.jobs.account import Account, last_result, read_on
 from personal_avatar.jobs.catalogue import JOB_FILE, STATUS_FILE, same_file, stamp, stamps
 from personal_avatar.jobs.events import EVENTS_FILE
@@ -69,19 +69,30 @@ class JobFiles:
     def write(self, job_id: str, status: Status) -> None:
         write_json(self.folder(job_id) / STATUS_FILE, to_json(status))
 
-    def delete(self, job_id: str) -> None:
+    def delete(self, job_id: str) -> Path | None:
         """The directory is taken out of sight first: whoever ran the job may be about to take its claim away. Where
-        something in it cannot be removed it is put back, to be deleted again."""
-        hidden = self._folder / f".{job_id}.deleted"
-        os.replace(self.folder(job_id), hidden)
+        something in it cannot be removed it is put back, to be deleted again. Of a link that leads to what may be
+        somebody else's, only the link goes; returns what is left so."""
+        folder, hidden = self.folder(job_id), self._folder / f".{job_id}{removing.DELETED}"
+        if not removing.is_own(folder):
+            left = folder.resolve()
+            folder.unlink()
+            self._forget_all_of(job_id)
+            return left
+        os.replace(folder, hidden)
         self.forget()
         try:
-            _empty(hidden)
+            removing.empty(hidden)
         except OSError:
-            os.replace(hidden, self._folder / job_id)
+            os.replace(hidden, folder)
             raise
+        self._forget_all_of(job_id)
+        removing.drop(hidden)
+        return None
+
+    def _forget_all_of(self, job_id: str) -> None:
+        self.forget()
         self.unwritten.pop(job_id, None)
-        shutil.rmtree(hidden, ignore_errors=True)
 
     def forget(self) -> None:
         """Nothing of any job stays in memory."""
@@ -222,15 +233,6 @@ def _time_of(folder: Path) -> float:
         return os.stat(folder).st_mtime
     except OSError:
         return 0.0
-
-
-def _empty(folder: Path) -> None:
-    """Remove what is in the directory of a job, what tells of the job last."""
-    for path in sorted(folder.iterdir(), key=lambda path: (path.name == STATUS_FILE, path.name == JOB_FILE)):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def _copy(files: Mapping[str, Path], target: Path) -> None:

@@ -72,6 +72,22 @@ def _home_then(payload: dict[str, Any]) -> PurePath | None:
         return None
 
 
+def is_shared(folder: Path) -> bool:
+    """Whether `folder`, a link in the place of a job, leads to where one in another data folder leads as well: in one
+    in which a job beside it was asked for, and of which this one is a copy."""
+    homes = {home for job in folder.parent.iterdir() if (home := _home_of(job)) is not None}
+    others = [jobs for home in homes if not _is_same(jobs := Path(home, JOBS_FOLDER), folder.parent)]
+    return any(_is_same(jobs / folder.name, folder) for jobs in others)
+
+
+def _home_of(folder: Path) -> PurePath | None:
+    try:
+        job = _read(folder)
+    except (OSError, ValueError):
+        return None
+    return _home_then(job["payload"]) if _is_whole(job) else None
+
+
 def _is_same(one: Path, other: Path) -> bool:
     try:
         return os.path.samefile(one, other)

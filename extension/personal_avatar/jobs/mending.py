@@ -1,7 +1,6 @@
 """What the files of a job say of it when the one that holds its state was damaged or lost."""
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from personal_avatar.errors import Cancelled, JobDamaged
-from personal_avatar.jobs import claims, process
+from personal_avatar.jobs import claims, process, removing
 from personal_avatar.jobs.control import CANCEL, Control
 from personal_avatar.jobs.events import Done, Failed, Paused, Record, Started, read_events
 from personal_avatar.jobs.job import Status
@@ -89,9 +88,11 @@ def _process_of(start: Record) -> tuple[int | None, float | None]:
 def sweep(folder: Path) -> None:
     """Remove what crashes left of jobs that were being made or deleted; `folder`: that of all jobs."""
     for hidden in folder.glob(".*"):
-        name, deleted = hidden.name[1:].removesuffix(".deleted"), hidden.name.endswith(".deleted")
-        if name.isalnum() and len(name) == 32 and hidden.is_dir() and (deleted or _is_old(hidden)):
-            shutil.rmtree(hidden, ignore_errors=True)
+        name = hidden.name[1:].removesuffix(removing.DELETED)
+        if not (name.isalnum() and len(name) == 32 and (hidden.is_dir() or hidden.is_symlink())):
+            continue
+        if hidden.name.endswith(removing.DELETED) or _is_old(hidden):
+            removing.go_on(hidden, name)
 
 
 def _is_old(folder: Path) -> bool:

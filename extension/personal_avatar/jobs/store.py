@@ -265,14 +265,15 @@ class JobStore:
             self._files.forget()
             self._catalogue.note(job_id)
 
-    def delete(self, job_id: str) -> None:
+    def delete(self, job_id: str) -> Path | None:
         """Remove a job that has ended, with everything that the index and the memory hold of it. Where something cannot
-        be removed it stays in the list; raises `OSError` then."""
+        be removed it stays in the list; raises `OSError` then. Returns what a link in its place led to, where that may
+        be somebody else's and was left."""
         with self._lock:
             if self.status(job_id).state in ACTIVE:
                 raise WrongState("The job has not ended.", "Cancel it first.")
             try:
-                self._files.delete(job_id)
+                return self._files.delete(job_id)
             finally:
                 self._catalogue.note(job_id)
 

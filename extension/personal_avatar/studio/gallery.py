@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -168,10 +169,12 @@ class Gallery:
             hint = f"Erase that: under Create on the page, or by `personal-avatar avatars erase {view.job.avatar_id}`."
             raise WrongState("A training belongs to its avatar.", hint)
         pictures = set(self.told_by(view)) | (named_in([view], "images") if view.job.kind != RANK else set())
-        studio.jobs.delete(job_id)
+        really = {path: os.path.realpath(path) for path in pictures}
+        linked = studio.jobs.delete(job_id)
         studio.forget()
-        left = [str(path) for path in (*keeping.left_of(pictures), *self.drop_archives())]
-        return {"id": job_id, "erased": [str(path) for path in sorted(pictures) if not path.exists()], "left": left}
+        left = [*keeping.left_of(pictures), *([linked] if linked else []), *self.drop_archives()]
+        gone = [str(path) for path in sorted(pictures) if not os.path.exists(really[path])]
+        return {"id": job_id, "erased": gone, "left": [*map(str, left)]}
 
     # -- taking along
 

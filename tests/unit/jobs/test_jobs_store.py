@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -289,6 +290,65 @@ def test_a_job_of_which_something_is_in_use_stays_to_be_deleted_again(
     assert store.view(job.id).status.state is State.FAILED
     store.delete(job.id)
     assert store.ids() == [] and not [path for path in (tmp_path / "jobs").iterdir() if path.is_dir()]
+
+
+def moved_away(folder: Path, disk: Path) -> Path:
+    """Where it lies now, with a link in its place."""
+    disk.mkdir()
+    shutil.move(folder, disk / "job")
+    folder.symlink_to(disk / "job", target_is_directory=True)
+    return disk / "job"
+
+
+def entries(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.is_dir() or path.is_symlink()]
+
+
+@pytest.mark.parametrize("in_use", ["", "events.jsonl"])
+def test_a_job_that_was_moved_to_another_disk_goes_there_with_its_link(
+    store: JobStore, tmp_path: Path, in_use: str
+) -> None:
+    job = create(store)
+    folder = store.folder(job.id)
+    EventWriter(folder)(Done({"files": ["x"]}))
+    store.fail(job.id, Crashed("x"))
+    moved = moved_away(folder, tmp_path / "disk")
+    if in_use:
+        with pytest.MonkeyPatch.context() as patch:
+            lock(patch, in_use)
+            with pytest.raises(PermissionError):
+                store.delete(job.id)
+        assert store.ids() == [job.id] and entries(folder.parent) == [job.id]
+    assert store.delete(job.id) is None
+    assert store.ids() == [] and entries(folder.parent) == [] and not moved.exists()
+
+
+@pytest.mark.parametrize("told", ['{"id": "another"}', "{"])
+def test_what_a_link_in_the_place_of_a_job_leads_to_stays_and_is_named_where_it_may_be_anothers(
+    store: JobStore, tmp_path: Path, told: str
+) -> None:
+    job = create(store)
+    folder = store.folder(job.id)
+    store.fail(job.id, Crashed("x"))
+    moved = moved_away(folder, tmp_path / "disk")
+    (moved / "job.json").write_text(told)
+    before = sorted(moved.rglob("*"))
+    assert store.delete(job.id) == moved
+    assert store.ids() == [] and entries(folder.parent) == [] and sorted(moved.rglob("*")) == before
+
+
+def test_links_of_jobs_whose_deletion_a_crash_broke_off_go_at_the_next_start(store: JobStore, tmp_path: Path) -> None:
+    job = create(store)
+    folder = store.folder(job.id)
+    moved = moved_away(folder, tmp_path / "disk")
+    folder.rename(folder.with_name(f".{job.id}.deleted"))
+    (somebodys := tmp_path / "somebody's").mkdir()
+    (somebodys / "diary.txt").touch()
+    folder.with_name(f".{'a' * 32}.deleted").symlink_to(tmp_path / "a disk that is away")
+    folder.with_name(f".{'b' * 32}.deleted").symlink_to(somebodys, target_is_directory=True)
+    folder.with_name(f".{'c' * 32}.deleted").symlink_to(f".{'c' * 32}.deleted")
+    store.mend()
+    assert entries(folder.parent) == [] and not moved.exists() and (somebodys / "diary.txt").exists()
 
 
 def test_a_job_whose_files_are_gone_leaves_no_trace(store: JobStore, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from personal_avatar.provenance import source_in
 from personal_avatar.studio import Studio
 from personal_avatar.studio.creating import CreateTask
 from personal_avatar.studio.picking import VARIATION
-from personal_avatar.studio.works import INVENT, RANK, RESTORE
+from personal_avatar.studio.works import INVENT, RANK, RESTORE, TRAIN
 from PIL import Image
 
 from tests.unit.api.house import GOOD, SAMPLES, build_studio
@@ -261,6 +261,24 @@ def test_zips_for_download_do_not_outlive_what_was_deleted(studio: Studio, name:
     target = studio.gallery.pack(studio.gallery.of(job_id), studio.gallery.archives / name)
     studio.gallery.delete(job_id, 0)
     assert not target.exists()
+
+
+def test_a_run_that_a_copied_data_folder_and_its_original_both_lead_to_is_the_originals(
+    studio: Studio, tmp_path: Path
+) -> None:
+    job_id, data, copy = run(studio), studio.host.folders().data, tmp_path / "copy"
+    task = {"weights_folder": str(data / "weights"), "avatar_folder": str(data / "avatars" / "anna")}
+    studio.jobs.create(TRAIN, task, title="Anna", user_id="local", avatar_id="anna")
+    moved, link = tmp_path / "a disk", data / "jobs" / job_id
+    shutil.move(link, moved)
+    link.symlink_to(moved, target_is_directory=True)
+    there = sorted(moved.rglob("*"))
+    shutil.copytree(data, copy, symlinks=True)
+    told = Studio(type(studio.host)(copy), serves=False).gallery.erase(job_id)
+    assert told["left"] == [str(moved)] and told["erased"] == [] and sorted(moved.rglob("*")) == there
+    assert not (copy / "jobs" / job_id).is_symlink()
+    told = studio.gallery.erase(job_id)
+    assert told["left"] == [] and len(told["erased"]) == 3 and not moved.exists() and not link.is_symlink()
 
 
 def test_nothing_of_a_run_that_was_erased_stays_in_memory(studio: Studio) -> None:
