@@ -5,7 +5,6 @@ avatars/<id>/  avatar.json  photos/  dataset/  portraits/
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import shutil
 from collections import Counter
@@ -18,10 +17,11 @@ from pathlib import Path
 from personal_avatar.captions.files import caption_file, copy_with_caption, without_captions
 from personal_avatar.domain import Avatar, Checkpoint, Consent, from_json, to_json
 from personal_avatar.erasure import erase_folder, erased
-from personal_avatar.errors import NotFound, WrongState
+from personal_avatar.errors import NotFound, NotReadable, WrongState
 from personal_avatar.linked import DATASET, PHOTOS, erase_avatar
 from personal_avatar.names import checked_name, checked_noun, ids_for, nearly_same, same_name, trigger_of
 from personal_avatar.photos.dataset import sources_of
+from personal_avatar.records import kept, reading
 from personal_avatar.storage import plain_suffix, sha256_of, slug, write_json
 
 AVATAR_FILE = "avatar.json"
@@ -49,24 +49,27 @@ class AvatarStore:
         self._seen: dict[str, tuple[Stamp, Avatar]] = {}
 
     def folder(self, avatar_id: str) -> Path:
-        """The folder of an avatar; raises `NotFound`, also for names that are no ids."""
+        """The folder of an avatar; raises `NotFound`, also for names that are no ids, and `NotReadable`."""
         path = self._folder / avatar_id
-        if avatar_id != slug(avatar_id) or not (path / AVATAR_FILE).is_file():
+        with reading(path):
+            is_there = avatar_id == slug(avatar_id) and (path / AVATAR_FILE).is_file()
+        if not is_there:
             raise _nobody(avatar_id)
         return path
 
     def load(self, avatar_id: str) -> Avatar:
-        """Raises `NotFound`, and `ValueError` when its file is damaged."""
+        """Raises `NotFound`, `NotReadable` when its file cannot be read now, and `ValueError` when it is damaged."""
         return self._read(self.folder(avatar_id).name)
 
     def _read(self, avatar_id: str) -> Avatar:
-        """The avatar in a folder, from memory as long as its file is the same; `OSError` without the file."""
+        """The avatar in a folder, from memory as long as its file is the same. Raises as `load`."""
         path = self._folder / avatar_id / AVATAR_FILE
-        found = path.stat()
+        with reading(path):
+            found = path.stat()
         stamp = found.st_ino, found.st_size, found.st_mtime_ns
         known = self._seen.get(avatar_id)
         if known is None or known[0] != stamp:
-            known = stamp, from_json(Avatar, json.loads(path.read_text(encoding="utf-8-sig")))
+            known = stamp, from_json(Avatar, kept(path))
             self._seen[avatar_id] = known
         return known[1]
 
@@ -75,28 +78,33 @@ class AvatarStore:
         self._seen.pop(avatar.id, None)
 
     def all(self, user_id: str | None = None, after: str = "", limit: int | None = None) -> list[Avatar]:
-        """Avatars in the order of their ids, `limit` at most; a damaged folder is left out. `after`: only those behind
-        this id."""
+        """Avatars in the order of their ids, `limit` at most; one that cannot be read is left out. `after`: only those
+        behind this id."""
         return list(itertools.islice(self._each(user_id, after), limit))
 
     def _each(self, user_id: str | None, after: str = "") -> Iterator[Avatar]:
         for avatar_id in self._ids():
             try:
                 avatar = self._read(avatar_id) if avatar_id > after else None
-            except (ValueError, OSError):
+            except (ValueError, NotReadable):
                 continue
             if avatar is not None and user_id in (None, avatar.user_id):
                 yield avatar
 
     def damaged(self) -> list[str]:
-        """Ids of those whose file is there and cannot be read: they are in no list, and can be erased."""
-        return [one for one in self._ids() if (self._folder / one / AVATAR_FILE).is_file() and not self._is_sound(one)]
+        """Ids of those whose file is there and is no avatar's: they are in no list, and can be erased. Raises
+        `NotReadable`."""
+        return [one for one in self._ids() if self.is_damaged(one)]
 
-    def _is_sound(self, avatar_id: str) -> bool:
+    def is_damaged(self, avatar_id: str) -> bool:
+        """See `damaged`; raises `NotReadable`, for a file that cannot be opened now may be sound."""
         try:
-            return bool(self._read(avatar_id))
-        except (ValueError, OSError):
+            self.load(avatar_id)
+        except NotFound:
             return False
+        except ValueError:
+            return True
+        return False
 
     def _ids(self) -> list[str]:
         """Names of all folders that may be avatars, sorted. What is gone is not remembered either."""

@@ -14,7 +14,7 @@ from personal_avatar.commandline import fetching, of
 from personal_avatar.domain import Family
 from personal_avatar.environment import kohya, machine, ray_packages
 from personal_avatar.environment.finding import Finding, State, missing, ok, warning
-from personal_avatar.errors import AvatarError
+from personal_avatar.errors import AvatarError, NotReadable
 from personal_avatar.host import Folders, Host
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import JobStore
@@ -167,7 +167,12 @@ def of_jobs(jobs: JobStore) -> Iterator[Finding]:
 
 def of_avatars(avatars: AvatarStore, data: Path) -> Iterator[Finding]:
     """Those that nobody sees, because the file that tells of them is damaged."""
-    for one in avatars.damaged():
+    try:
+        damaged = avatars.damaged()
+    except NotReadable as error:
+        yield warning("avatars", error.message, error.hint)
+        return
+    for one in damaged:
         erase = of("avatars", "erase", one, data=data)
         remedy = f"Mend {avatars.folder(one) / AVATAR_FILE}, or erase all of it: {erase}"
         yield warning("avatars", f"{one} cannot be read", remedy)

@@ -10,9 +10,9 @@ import pytest
 from personal_avatar.avatars import AvatarStore
 from personal_avatar.domain import Avatar
 from personal_avatar.erasure import erase_trained
-from personal_avatar.errors import InvalidSettings, NotFound, WrongState
+from personal_avatar.errors import InvalidSettings, NotFound, NotReadable, WrongState
 
-from tests.unit.locks import lock
+from tests.unit.locks import lock, unreadable
 
 
 @pytest.fixture()
@@ -221,6 +221,20 @@ def test_a_damaged_avatar_is_left_out(store: AvatarStore, content: str) -> None:
     broken = saved(store, "Bob")
     (store.folder(broken.id) / "avatar.json").write_text(content)
     assert [avatar.id for avatar in store.all()] == ["anna"] and store.damaged() == [broken.id]
+
+
+def test_an_avatar_that_cannot_be_opened_for_a_moment_is_not_damaged(
+    store: AvatarStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(store)
+    fresh = AvatarStore(store.folder("anna").parent)
+    with monkeypatch.context() as patch:
+        unreadable(patch, "avatar.json")
+        for ask in (fresh.damaged, lambda: fresh.load("anna"), lambda: fresh.find("anna")):
+            with pytest.raises(NotReadable, match=r"avatar\.json cannot be read now: Too many open files"):
+                ask()
+        assert fresh.all() == []
+    assert fresh.damaged() == [] and fresh.load("anna").name == "Anna"
 
 
 def test_an_avatar_whose_file_an_editor_marked_as_utf_8_is_read(store: AvatarStore) -> None:

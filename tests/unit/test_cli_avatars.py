@@ -22,6 +22,8 @@ from personal_avatar.jobs.states import State
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.studio import Studio
 
+from tests.unit.locks import unreadable
+
 Say = Callable[..., tuple[int, str, str]]
 
 
@@ -138,6 +140,18 @@ def test_an_avatar_whose_file_is_damaged_is_listed_so_and_can_be_erased(
     assert document(say("erase", "anna", "--yes", "--json"))["erased"] == [str(file), "1 photo", "1 job"]
     assert not (tmp_path / "avatars" / "anna").exists() and not file.exists() and job not in studio.jobs.ids()
     assert document(say("list", "--json"))["damaged"] == [] and there(studio) == ["ben"]
+
+
+def test_an_avatar_that_cannot_be_opened_for_a_moment_is_not_offered_to_be_erased(
+    studio: Studio, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(studio, "anna", "Anna")
+    unreadable(monkeypatch, "avatar.json")
+    (finding,) = doctor.of_avatars(AvatarStore(studio.avatars.folder("anna").parent), tmp_path)
+    assert "cannot be read now" in finding.found and "erase" not in finding.remedy
+    for words in (("list",), ("erase", "anna", "--yes")):
+        status, _, complaint = say(*words)
+        assert status != 0 and "cannot be read now" in complaint
 
 
 def test_of_a_damaged_avatar_and_one_of_its_name_the_one_that_is_meant_is_erased(studio: Studio, say: Say) -> None:

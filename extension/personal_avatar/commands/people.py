@@ -31,9 +31,9 @@ def avatar_named(studio: Studio, word: str, own_first: bool = True) -> Avatar:
 
 def erasable(studio: Studio, word: str) -> tuple[str, str]:
     """(id, who that is) of the only avatar with this id or name, or of one whose file is damaged, by its id. Raises as
-    `avatar_named`."""
+    `avatar_named`, and `NotReadable`."""
     damaged = word.removeprefix(BY_ID)
-    if damaged not in studio.avatars.damaged():
+    if not studio.avatars.is_damaged(damaged):
         avatar = avatar_named(studio, word, own_first=False)
         return avatar.id, f"{avatar.name} ({avatar.id}, of {avatar.user_id})"
     if word == damaged and any(same_name(one.name, word) for one in studio.avatars.all()):

@@ -18,7 +18,7 @@ from personal_avatar.publishing import begun
 from personal_avatar.studio import drafts, keeping
 from personal_avatar.studio.links import Links
 from personal_avatar.studio.requests import TrainRequest
-from personal_avatar.studio.trained import Trained, trained
+from personal_avatar.studio.trained import Trained, likely, trained
 from personal_avatar.studio.works import RANK, TRAIN
 from personal_avatar.training.class_folders import made_by
 
@@ -35,8 +35,9 @@ class Erasing:
 
         Portraits that the host saved into its own folders are only listed, and so is another file in the place of a
         trained one, with what lies beside it. "checkpoint": the one that is used from now on, where the chosen one was
-        the person's. Raises `NotFound`, and `WrongState` when a job has not ended or something
-        could not be erased; then the avatar stays, to be erased again.
+        the person's. Of somebody whose file is damaged, what looks like trained of them is listed, too.
+        Raises `NotFound`, `NotReadable`, and `WrongState` when a job has not ended or something could not be erased;
+        then the avatar stays, to be erased again.
         """
         avatar = self._whom(avatar_id)
         with self._studio.starting:
@@ -48,6 +49,7 @@ class Erasing:
             found = trained(avatar, views, self._studio.host.folders(), half, is_copy)
             painted = self._painted(found)
             gone = _there([*found.own, *painted])
+            guessed = self._likely(avatar_id)
             links = self._links(avatar, views, _published(found.own))
             made = [view for view in views if view.job.kind != RANK]  # what was ranked is somebody's own
             told = {path for view in views for path in self._studio.gallery.told_by(view)}
@@ -56,7 +58,7 @@ class Erasing:
             really = {path: path.resolve() for path in gone}
             self._erase(avatar, found, painted, views, links)
         others = _there(found.foreign)
-        left = [*self._laid_out(avatar), *others, *keeping.left_of(pictures), *links.left()]
+        left = [*self._laid_out(avatar), *others, *_there(guessed), *keeping.left_of(pictures), *links.left()]
         files = [str(path) for path in gone if not really[path].exists()]
         counts = [*_counted(sum(not path.exists() for path in photos), "photo"), *_counted(len(views), "job")]
         document = {"id": avatar.id, "erased": [*files, *counts], "left": [*dict.fromkeys(map(str, left))]}
@@ -65,12 +67,19 @@ class Erasing:
 
     def _whom(self, avatar_id: str) -> Avatar:
         """Of one whose file is damaged: what its jobs know."""
-        if avatar_id not in self._studio.avatars.damaged():
+        if not self._studio.avatars.is_damaged(avatar_id):
             return self._studio.avatars.find(avatar_id)
         jobs = [view.job for view in self._studio.jobs.views(avatar_id=avatar_id)]
         names = [job.title for job in jobs if job.kind == TRAIN]
         user_id = jobs[0].user_id if jobs else ""
         return Avatar(avatar_id, names[0] if names else avatar_id, user_id, class_noun="", trigger="", created_at="")
+
+    def _likely(self, avatar_id: str) -> list[Path]:
+        """Of one whose file is damaged, maybe with no job left that tells of it: what looks like trained of it."""
+        if not self._studio.avatars.is_damaged(avatar_id):
+            return []
+        others = {point.path.name for one in self._studio.avatars.all() for point in one.checkpoints}
+        return [path for path in likely(avatar_id, self._studio.host.folders()) if path.name not in others]
 
     def _painted(self, found: Trained) -> list[Path]:
         """Folders of pictures of anybody that a checkpoint of this person made for trainings on it."""

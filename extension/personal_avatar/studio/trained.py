@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,11 @@ from personal_avatar.erasure import COMPANIONS, companions
 from personal_avatar.errors import WrongState
 from personal_avatar.host import Folders
 from personal_avatar.jobs.store import JobView, named_in
+from personal_avatar.names import ids_for
 from personal_avatar.networks import read_header
 from personal_avatar.problems import stated
 from personal_avatar.provenance import MADE_BY
-from personal_avatar.storage import files_below, sha256_of
+from personal_avatar.storage import files_below, sha256_of, slug
 
 _KINDS = {Method.TEXTUAL_INVERSION: "embeddings", Method.DREAMBOOTH: "checkpoints"}  # of files; others are LoRAs
 MODELS = (".safetensors", ".pt", ".ckpt", ".bin")
@@ -60,6 +62,13 @@ def trained(
     return Trained(tuple(sorted(own)), tuple(sorted(foreign | outside)), frozenset().union(*known.values()))
 
 
+def likely(avatar_id: str, folders: Folders) -> list[Path]:
+    """Files that were trained here of somebody of this id, as far as their names and what they say of themselves tell:
+    nothing else knows."""
+    files = (path for folder in result_folders(folders) for path in files_below(folder))
+    return [path for path in files if _was_trained_here(path) and avatar_id in _ids_told(path)]
+
+
 def lies_here(point: Checkpoint, folders: Folders) -> bool:
     """Whether the host finds the file of a training: an avatar's folder can be copied without it."""
     places = folders.looked_in(point.method)
@@ -100,6 +109,13 @@ def _instead(path: Path) -> list[Path]:
     if path.suffix in COMPANIONS or path.exists():
         return []
     return [other for ending in MODELS if (other := path.with_suffix(ending)).is_file()]
+
+
+def _ids_told(path: Path) -> list[str]:
+    """Ids that the person may have in a file that was trained."""
+    header = read_header(path)
+    title = header.metadata.get("modelspec.title", "") if header is not None else ""
+    return [slug(path.stem).removeprefix("pa-"), *itertools.islice(ids_for(title), 9 if title else 0)]
 
 
 def _was_trained_here(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """Erasing a person: their files wherever they lie now, and nobody else's."""
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,13 +10,14 @@ from pathlib import Path
 
 import pytest
 from personal_avatar.domain import Method
-from personal_avatar.errors import WrongState
+from personal_avatar.errors import NotReadable, WrongState
+from personal_avatar.provenance import MADE_BY
 from personal_avatar.storage import write_json
 from personal_avatar.studio import Studio, TrainRequest
 from personal_avatar.training.class_folders import SHARED, noted
 
 from tests.unit.api.house import GOOD, LEARN, build_studio
-from tests.unit.locks import lock
+from tests.unit.locks import lock, unreadable
 
 pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
 
@@ -101,6 +103,36 @@ def test_what_a_copied_training_began_to_publish_is_erased_in_the_copy_alone(stu
         shutil.copytree(data, copy)
     told = Studio(type(studio.host)(copy), serves=False).delete_avatar("anna")
     assert str(copy / half.relative_to(data)) in told["erased"] and half.is_file()
+
+
+def afresh(studio: Studio) -> Studio:
+    """The same data folder after a restart, without its jobs."""
+    data = studio.host.folders().data
+    shutil.rmtree(data / "jobs")
+    return Studio(type(studio.host)(data), serves=False)
+
+
+def test_nobody_is_erased_whose_file_cannot_be_opened_for_a_moment(studio: Studio) -> None:
+    again = afresh(studio)
+    with pytest.MonkeyPatch.context() as patch:
+        unreadable(patch, "avatar.json")
+        with pytest.raises(NotReadable, match=r"avatar\.json"):
+            again.delete_avatar("anna")
+    told = again.delete_avatar("anna")
+    assert str(again.host.folders().loras / "anna.safetensors") in told["erased"] and "1 photo" in told["erased"]
+
+
+def test_what_was_trained_of_somebody_of_whom_nothing_tells_any_more_is_named(studio: Studio) -> None:
+    studio.queue.wait(studio.trainings.start(replace(ANNA, name="Ben")).id, 30)
+    loras = studio.host.folders().loras
+    told = json.dumps({"__metadata__": {MADE_BY: "0", "modelspec.title": "Anna"}}).encode()
+    (loras / "summer.safetensors").write_bytes(len(told).to_bytes(8, "little") + told)
+    (loras / "of-another-program").mkdir()
+    (loras / "of-another-program" / "anna.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    (studio.avatars.folder("anna") / "avatar.json").write_bytes(b"{")
+    left = afresh(studio).delete_avatar("anna")["left"]
+    names = ("anna.json", "anna.png", "anna.safetensors", "summer.safetensors")
+    assert sorted(left) == [str(loras / name) for name in names]
 
 
 def test_a_file_in_a_folder_that_the_host_has_left_is_erased(
