@@ -31,17 +31,17 @@ def homed(told: Any, folder: Path) -> Any:
     return _places(folder, job).there(told) if _is_whole(job) else told
 
 
-def is_copied(folder: Path) -> bool:
-    """Whether the job in `folder` was asked for in another data folder, which still has it, too."""
+def original_home(folder: Path) -> Path | None:
+    """The data folder in which the job in `folder` was asked for, where that is another one that still has it, too;
+    also where both lead to the same job."""
     try:
         job = _read(folder)
     except (OSError, ValueError):
-        return False
+        return None
     then = _home_then(job["payload"]) if _is_whole(job) else None
-    if then is None:
-        return False
-    original = Path(then, JOBS_FOLDER, folder.name)
-    return original.is_dir() and not _is_same(original, folder)
+    if then is None or _is_same(Path(then), folder.absolute().parents[1]):
+        return None
+    return Path(then) if os.path.isdir(Path(then, JOBS_FOLDER, folder.name)) else None
 
 
 def _read(folder: Path) -> Any:

@@ -10,7 +10,7 @@ from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Avatar
 from personal_avatar.erasure import companions, drop_empty, erase_folder, erase_trained, erased
 from personal_avatar.errors import WrongState
-from personal_avatar.jobs.homing import is_copied
+from personal_avatar.jobs.homing import original_home
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import JobView, named_in
 from personal_avatar.names import same_name
@@ -45,22 +45,23 @@ class Erasing:
             if any(view.status.state in ACTIVE for view in views):
                 raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
             half = [path for view in views for path in self._begun(view)]
-            is_copy = any(is_copied(self._studio.jobs.folder(view.job.id)) for view in views)
+            is_copy = any(original_home(self._studio.jobs.folder(view.job.id)) for view in views)
             found = trained(avatar, views, self._studio.host.folders(), half, is_copy)
             painted = self._painted(found)
             gone = _there([*found.own, *painted])
             guessed = self._likely(avatar_id)
-            links = self._links(avatar, views, _published(found.own))
+            links = self._links(avatar, views, [*painted, *_published(found.own)])
             made = [view for view in views if view.job.kind != RANK]  # what was ranked is somebody's own
             told = {path for view in views for path in self._studio.gallery.told_by(view)}
             pictures = named_in(made, "images") | told
             photos = [path.resolve() for path in self._studio.avatars.given(avatar.id)]
             really = {path: path.resolve() for path in gone}
+            jobs = [self._studio.jobs.folder(view.job.id).resolve() for view in views]
             self._erase(avatar, found, painted, views, links)
         others = _there(found.foreign)
         left = [*self._laid_out(avatar), *others, *_there(guessed), *keeping.left_of(pictures), *links.left()]
         files = [str(path) for path in gone if not really[path].exists()]
-        counts = [*_counted(sum(not path.exists() for path in photos), "photo"), *_counted(len(views), "job")]
+        counts = [*_counted(photos, "photo"), *_counted(jobs, "job")]
         document = {"id": avatar.id, "erased": [*files, *counts], "left": [*dict.fromkeys(map(str, left))]}
         instead = self._studio.host.fall_back()
         return {**document, "checkpoint": instead} if instead else document
@@ -98,11 +99,11 @@ class Erasing:
     ) -> None:
         """All that can be erased. What names others outlives them, so that the next attempt finds what is left: jobs
         name trained files, drafts name jobs. Raises `WrongState` with what is left."""
-        left = [folder for folder in painted if not erased(folder)]
-        for file in found.own:
+        left = [folder for folder in painted if not (links.is_behind(folder) or erased(folder))]
+        for file in [file for file in found.own if not links.is_behind(file)]:
             left += erase_trained(file, () if links.is_shared(file) else found.contents)
-        left += self._erase_jobs([view for view in views if not (left and self._names_trained(view))])
-        left += [] if left else self._erase_copies(avatar)
+        left += self._erase_jobs([view for view in views if not (left and self._names_trained(view))], links)
+        left += [] if left else self._erase_copies(avatar, links)
         self._studio.forget()
         self._studio.avatars.delete(avatar.id, left, links.is_shared)
 
@@ -112,10 +113,13 @@ class Erasing:
     def _begun(self, view: JobView) -> list[Path]:
         return begun(self._studio.jobs.folder(view.job.id))
 
-    def _erase_jobs(self, views: Iterable[JobView]) -> list[Path]:
+    def _erase_jobs(self, views: Iterable[JobView], links: Links) -> list[Path]:
         """Returns the folders of those that are left."""
         left = []
         for folder in [self._studio.jobs.folder(view.job.id) for view in views]:
+            if links.is_shared(folder):
+                left += [] if links.cut(folder) else [folder]
+                continue
             target = folder.resolve()
             try:
                 self._studio.jobs.delete(folder.name)
@@ -127,10 +131,13 @@ class Erasing:
                     drop_empty(target)
         return left
 
-    def _erase_copies(self, avatar: Avatar) -> list[Path]:
+    def _erase_copies(self, avatar: Avatar, links: Links) -> list[Path]:
         """Archives for download, and laid-out photos of this person; returns what is left of them."""
         left = self._studio.gallery.drop_archives()
         for draft in self._own_drafts(avatar):
+            if links.is_shared(draft):
+                left += [] if links.cut(draft) else [draft]
+                continue
             left += erase_folder(draft, drafts.FILE)
         drafts.sweep(self._studio.host.folders().data / "drafts")
         return left
@@ -158,8 +165,9 @@ class Erasing:
         return list({view.job.id: view for view in found}.values())
 
 
-def _counted(number: int, what: str) -> list[str]:
-    """"2 photos", "1 job"; nothing is not told of."""
+def _counted(paths: Iterable[Path], what: str) -> list[str]:
+    """"2 photos", "1 job", of which nothing is there; none is not told of."""
+    number = sum(not path.exists() for path in paths)
     return [f"{number} {what}{'' if number == 1 else 's'}"] if number else []
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from personal_avatar.erasure import links_at
-from personal_avatar.jobs.catalogue import JOB_FILE
-from personal_avatar.jobs.homing import is_copied
+from personal_avatar.erasure import erased, links_at
+from personal_avatar.jobs.homing import original_home
 
 
 class Links:
     """`places`: the person's files and folders; `jobs`: folders of the person's jobs; `data`: the data folder."""
 
     def __init__(self, places: Iterable[Path], jobs: Iterable[Path], data: Path) -> None:
+        self._data, self._originals = data, {home for folder in jobs if (home := original_home(folder)) is not None}
+        places = list(places)
         found = [link for place in places for link in links_at(place)]
+        found += [place for place in places if self.is_behind(place) and place.exists()]
         self._before = {target: target.exists() for target in (link.resolve() for link in found)}
-        self._data, self._originals = data, {home for folder in jobs if (home := _original(folder)) is not None}
 
     def is_shared(self, link: Path) -> bool:
         """Whether the data folder is a copy of one in which the same link leads to the same place; also where nobody
@@ -29,17 +29,20 @@ class Links:
         inside = link.relative_to(self._data)
         return any((home / inside).resolve() == link.resolve() for home in self._originals)
 
+    def is_behind(self, path: Path) -> bool:
+        """Whether it lies in the original of the data folder, or in a folder that is shared with it: then it is the
+        original's alone to erase."""
+        if path.is_relative_to(self._data):
+            return self.is_shared(path.parent)
+        return any(path.is_relative_to(home) for home in self._originals)
+
+    def cut(self, link: Path) -> bool:
+        """Of what is shared the link goes, where it is of the copy; whether nothing that has to go is left."""
+        return self.is_behind(link) or erased(link)
+
     def left(self) -> list[Path]:
         """What they led to that is not gone; also on a disk that is away."""
         return [target for target, was_there in self._before.items() if not was_there or _holds_something(target)]
-
-
-def _original(job: Path) -> Path | None:
-    """The data folder of which the one with this job is a copy."""
-    if not is_copied(job):
-        return None
-    payload = json.loads((job / JOB_FILE).read_text(encoding="utf-8"))["payload"]
-    return Path(payload.get("training", payload)["weights_folder"]).parent
 
 
 def _holds_something(path: Path) -> bool:

@@ -351,19 +351,30 @@ def test_of_a_photo_that_is_a_link_the_original_is_left_named_and_not_counted(st
     assert "1 photo" not in told["erased"]
 
 
-@pytest.mark.parametrize("part", ["avatars/anna", "avatars/anna/photos", "models/loras/anna.safetensors"])
+@pytest.mark.parametrize(
+    ("part", "persons"),
+    [
+        ("avatars/anna", ""), ("avatars/anna/photos", ""), ("models/loras/anna.safetensors", ""),
+        (f"jobs/{'?' * 32}", ""), (f"drafts/{'5' * 32}", ""), ("avatars", "anna"), ("jobs", "?" * 32),
+        ("drafts", "5" * 32), ("models/loras", "anna.safetensors"),
+    ],
+)
 def test_what_a_copied_data_folder_and_its_original_both_lead_to_is_the_originals(
-    studio: Studio, tmp_path: Path, part: str
+    studio: Studio, tmp_path: Path, part: str, persons: str
 ) -> None:
     data, copy = studio.host.folders().data, tmp_path / "copy"
-    on_another_disk(data / part, tmp_path / "disk")
+    write_json(data / "drafts" / ("5" * 32) / "draft.json", {"name": "Anna"})
+    (linked,) = data.glob(part)
+    moved = on_another_disk(linked, tmp_path / "disk")
+    (lies,) = moved.glob(persons) if persons else [moved]
     there = files_below(tmp_path / "disk")
     with suppress(shutil.Error):  # a claim that was given back meanwhile
         shutil.copytree(data, copy, symlinks=True)
     told = Studio(type(studio.host)(copy), serves=False).delete_avatar("anna")
-    assert files_below(tmp_path / "disk") == there and str((data / part).resolve()) in told["left"]
+    assert files_below(tmp_path / "disk") == there and str(lies) in told["left"]
+    assert persons or not (copy / linked.relative_to(data)).is_symlink()
     assert Studio(type(studio.host)(data), serves=False).delete_avatar("anna")["left"] == []
-    assert files_below(tmp_path / "disk") == []
+    assert not lies.exists()
 
 
 def test_photos_on_another_disk_that_could_not_be_erased_are_erased_by_the_next_attempt(
