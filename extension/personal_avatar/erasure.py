@@ -25,7 +25,7 @@ def erase_trained(file: Path, contents: Collection[str] = ()) -> list[Path]:
     """Remove what was trained, with what was published beside it; the file itself, by which the others are found, only
     when none of them is left. `contents`: where a link leads to a file with one of these SHA-256, that file goes with
     what links lead to of what lies beside it. Returns all that is left."""
-    known = [file.resolve()] if contents and file.is_symlink() and _has_one_of(contents, file) else []
+    known = [led_to(file)] if contents and file.is_symlink() and _has_one_of(contents, file) else []
     beside = [path for target in known for path in companions(target)]
     left = [path for path in companions(file) if not _gone(path, beside)]
     if left or not (erased(file) if is_half_written(file) else _gone(file, known)):
@@ -42,8 +42,13 @@ def _has_one_of(contents: Collection[str], file: Path) -> bool:
 
 def _gone(path: Path, known: Collection[Path]) -> bool:
     """Remove a file; what a link leads to before it, where that is one of the `known`."""
-    target = path.resolve()
+    target = led_to(path)
     return (not path.is_symlink() or target not in known or _unlinked(target)) and _unlinked(path)
+
+
+def led_to(path: Path) -> Path:
+    """The path without links; a link that leads to itself stays."""
+    return Path(os.path.realpath(path))
 
 
 def links_at(path: Path) -> list[Path]:
@@ -66,7 +71,7 @@ def erase_folder(
     """Remove a folder, or the one that a link leads to; the file `last`, by which it is found, only when nothing else
     of it is left, nor `others`. `erase`: what is in it; whether nothing that has to go is left. Returns all that is
     left."""
-    target = folder.resolve() if folder.is_symlink() else None
+    target = led_to(folder) if folder.is_symlink() else None
     left = [*others, *(path for path in folder.iterdir() if path.name != last and not erase(path))]
     if left:
         return left

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from personal_avatar.captions.files import caption_file
-from personal_avatar.erasure import drop_empty, erase_folder, erased
+from personal_avatar.erasure import drop_empty, erase_folder, erased, led_to
 from personal_avatar.storage import sha256_of
 
 PHOTOS = "photos"
@@ -38,7 +38,7 @@ def erase_avatar(folder: Path, last: str, others: Iterable[Path], is_shared: Cal
 
 def _erased_photos(link: Path) -> bool:
     """Of a folder of photos that is linked, what was copied there, with its captions."""
-    target = link.resolve()
+    target = led_to(link)
     photos = [path for path in target.glob("*") if _is_copy(path)]
     done = [erased(path) for photo in photos for path in (caption_file(photo), photo)]
     if not all(done):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Avatar
-from personal_avatar.erasure import companions, drop_empty, erase_folder, erase_trained, erased
+from personal_avatar.erasure import companions, drop_empty, erase_folder, erase_trained, erased, led_to
 from personal_avatar.errors import WrongState
 from personal_avatar.jobs.homing import original_home
 from personal_avatar.jobs.states import ACTIVE
@@ -54,9 +54,9 @@ class Erasing:
             made = [view for view in views if view.job.kind != RANK]  # what was ranked is somebody's own
             told = {path for view in views for path in self._studio.gallery.told_by(view)}
             pictures = named_in(made, "images") | told
-            photos = [path.resolve() for path in self._studio.avatars.given(avatar.id)]
-            really = {path: path.resolve() for path in gone}
-            jobs = [self._studio.jobs.folder(view.job.id).resolve() for view in views]
+            photos = [led_to(path) for path in self._studio.avatars.given(avatar.id)]
+            really = {path: led_to(path) for path in gone}
+            jobs = [led_to(self._studio.jobs.folder(view.job.id)) for view in views]
             self._erase(avatar, found, painted, views, links)
         others = _there(found.foreign)
         left = [*self._laid_out(avatar), *others, *_there(guessed), *keeping.left_of(pictures), *links.left()]
@@ -120,7 +120,7 @@ class Erasing:
             if links.is_shared(folder):
                 left += [] if links.cut(folder) else [folder]
                 continue
-            target = folder.resolve()
+            target = led_to(folder)
             try:
                 self._studio.jobs.delete(folder.name)
             except OSError:

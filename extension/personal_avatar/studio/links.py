@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from personal_avatar.erasure import erased, links_at
+from personal_avatar.erasure import erased, led_to, links_at
 from personal_avatar.jobs.homing import original_home
 
 
@@ -16,8 +17,9 @@ class Links:
         self._data, self._originals = data, {home for folder in jobs if (home := original_home(folder)) is not None}
         places = list(places)
         found = [link for place in places for link in links_at(place)]
-        found += [place for place in places if self.is_behind(place) and place.exists()]
-        self._before = {target: target.exists() for target in (link.resolve() for link in found)}
+        found += [place for place in places if self.is_behind(place) and _holds_something(place)]
+        targets = [led_to(link) for link in found]
+        self._before = {target: _is_there(target) for target in targets if not os.path.islink(target)}
 
     def is_shared(self, link: Path) -> bool:
         """Whether the data folder is a copy of one in which the same link leads to the same place; also where nobody
@@ -27,7 +29,7 @@ class Links:
         if not link.is_relative_to(self._data):
             return True
         inside = link.relative_to(self._data)
-        return any((home / inside).resolve() == link.resolve() for home in self._originals)
+        return any(led_to(home / inside) == led_to(link) for home in self._originals)
 
     def is_behind(self, path: Path) -> bool:
         """Whether it lies in the original of the data folder, or in a folder that is shared with it: then it is the
@@ -46,4 +48,15 @@ class Links:
 
 
 def _holds_something(path: Path) -> bool:
-    return any(path.iterdir()) if path.is_dir() else path.exists()
+    """Also where nobody may look."""
+    try:
+        return any(path.iterdir()) if path.is_dir() else path.exists()
+    except OSError:
+        return True
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False

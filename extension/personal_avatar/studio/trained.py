@@ -9,7 +9,7 @@ from pathlib import Path
 
 from personal_avatar.domain import Avatar, Checkpoint, Method
 from personal_avatar.domain.merit import best_of
-from personal_avatar.erasure import COMPANIONS, companions
+from personal_avatar.erasure import COMPANIONS, companions, led_to
 from personal_avatar.errors import WrongState
 from personal_avatar.host import Folders
 from personal_avatar.jobs.store import JobView, named_in
@@ -128,7 +128,7 @@ def _is_inside(path: Path, folders: Folders) -> bool:
     """Whether it lies in a folder of the host, by its name or in truth: links may lead to folders, and out of them."""
     places = (folders.data, *result_folders(folders))
     named = any(path.is_relative_to(place) for place in places)
-    return named or any(path.resolve().is_relative_to(place.resolve()) for place in places)
+    return named or any(led_to(path).is_relative_to(led_to(place)) for place in places)
 
 
 def _belongs(path: Path, file: Path) -> bool:

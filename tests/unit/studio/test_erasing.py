@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -375,6 +375,32 @@ def test_what_a_copied_data_folder_and_its_original_both_lead_to_is_the_original
     assert persons or not (copy / linked.relative_to(data)).is_symlink()
     assert Studio(type(studio.host)(data), serves=False).delete_avatar("anna")["left"] == []
     assert not lies.exists()
+
+
+def test_a_link_that_leads_to_itself_keeps_nobody_from_being_erased(studio: Studio) -> None:
+    folder, loras = studio.avatars.folder("anna"), studio.host.folders().loras
+    (folder / "dataset").mkdir(exist_ok=True)
+    (loras / "anna.png").unlink()
+    for loop in (folder / "dataset" / "loop", folder / "photos" / "02-loop.jpg", loras / "anna.png"):
+        loop.symlink_to(loop)
+    told = studio.delete_avatar("anna")
+    assert told["left"] == [] and str(loras / "anna.safetensors") in told["erased"]
+    assert not folder.exists() and not list(loras.iterdir())
+
+
+def test_what_a_link_led_to_and_nobody_may_look_into_counts_as_left(studio: Studio, tmp_path: Path) -> None:
+    moved = on_another_disk(studio.avatars.folder("anna") / "photos", tmp_path / "disk")
+    (moved / "diary.txt").touch()
+    look = Path.iterdir
+
+    def refuse(path: Path) -> Iterator[Path]:
+        if path == moved:
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "iterdir", refuse)
+        assert studio.delete_avatar("anna")["left"] == [str(moved)]
 
 
 def test_photos_on_another_disk_that_could_not_be_erased_are_erased_by_the_next_attempt(
