@@ -89,6 +89,16 @@ def a_backup_with_scores(path: Path) -> None:
         archive.writestr("scores.json", '{"chess": 3}')
 
 
+def retouched(path: Path) -> None:
+    """With all names as they were, and one picture that is the user's now."""
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    contents[next(iter(contents))] += b"by hand"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+
+
 def a_link(path: Path) -> None:
     path.rename(path.with_name("elsewhere.zip"))
     path.symlink_to(path.with_name("elsewhere.zip"))
@@ -101,7 +111,7 @@ def a_link_that_leads_nowhere(path: Path) -> None:
 
 @pytest.mark.parametrize("made", [
     lambda path: path.write_bytes(b"mine"), lambda path: path.write_bytes(path.read_bytes()[:100]), a_document,
-    a_backup_with_scores, pictures_and_a_letter, a_link, a_link_that_leads_nowhere,
+    a_backup_with_scores, pictures_and_a_letter, retouched, a_link, a_link_that_leads_nowhere,
 ])
 def test_an_export_takes_the_place_of_an_export_alone(
     say: Say, job: str, tmp_path: Path, made: Callable[[Path], None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
@@ -18,7 +17,6 @@ from personal_avatar.storage import replacing
 
 FORMAT_VERSION = 1
 TABLE, DOCUMENT = "scores.csv", "scores.json"
-SHEET_NAME = re.compile(r"contact-sheet(-\d+)?\.jpg")
 COLUMNS = (
     "file", "restored_file", "run", "number", *PARTS, "faces", "favourite", "style", "seed", "prompt", "infotext",
 )  # fmt: skip
@@ -35,18 +33,21 @@ class Packed:
 
 
 def is_ours(file: Path) -> bool:
-    """Whether an export may take its place: an archive that `write_archive` made, to which nobody added anything."""
+    """Whether an export may take its place: an archive that `write_archive` made, in which nobody added or
+    changed anything."""
     if file.is_symlink() or not file.is_file():
         return False
     try:
         with zipfile.ZipFile(file) as archive:
-            told, names = json.loads(archive.read(DOCUMENT)), set(archive.namelist())
-        if not (isinstance(told["version"], int) and isinstance(told["provenance"], str)):
-            return False
-        known = {row[key] for row in told["pictures"] for key in ("file", "restored_file")}
+            told, files = json.loads(archive.read(DOCUMENT)), _contents(archive)
+        return isinstance(told["version"], int) and isinstance(told["provenance"], str) and told["files"] == files
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return False
-    return all(name in {*known, TABLE, DOCUMENT} or SHEET_NAME.fullmatch(name) for name in names)
+
+
+def _contents(archive: zipfile.ZipFile) -> dict[str, list[int]]:
+    """Bytes and CRC of each file but the document, which tells them."""
+    return {one.filename: [one.file_size, one.CRC] for one in archive.infolist() if one.filename != DOCUMENT}
 
 
 def row_of(entry: Entry, names: Sequence[str], infotext: str) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def write_archive(
             for file in packed:
                 archive.writestr(file.name, file.data)
         archive.writestr(TABLE, table(rows), zipfile.ZIP_DEFLATED)
-        archive.writestr(DOCUMENT, document(rows, all_generated), zipfile.ZIP_DEFLATED)
+        archive.writestr(DOCUMENT, document(rows, _contents(archive), all_generated), zipfile.ZIP_DEFLATED)
     return target
 
 
@@ -93,11 +94,12 @@ def _cell(value: Any) -> Any:
     return harmless(value) if isinstance(value, str) else "" if value is None else value
 
 
-def document(rows: Sequence[dict[str, Any]], all_generated: bool = True) -> bytes:
-    """The same as JSON."""
+def document(rows: Sequence[dict[str, Any]], files: dict[str, list[int]], all_generated: bool = True) -> bytes:
+    """The same as JSON, with the (bytes, CRC) of each of the `files`."""
     told = {
         "version": FORMAT_VERSION,
         "provenance": STATEMENT if all_generated else OWN_TOO,
         "pictures": list(rows),
+        "files": files,
     }
     return json.dumps(told, ensure_ascii=False, indent=1).encode("utf-8")
