@@ -16,6 +16,7 @@ from personal_avatar.storage import opened, write_bytes
 
 SUFFIX = ".txt"
 OTHER_SUFFIX = ".caption"  # what kohya's trainers look for when nothing else is said
+CAPTION_SUFFIXES = (SUFFIX, OTHER_SUFFIX)
 LONGEST = 2000
 _LARGEST_BYTES = 16_000
 _PLACE = re.compile(r"\{(?:trigger|class_noun)\}")
@@ -47,7 +48,7 @@ def sharing(photos: Iterable[Path]) -> dict[Path, str]:
 
 
 def is_caption(path: Path) -> bool:
-    return path.suffix.lower() in (SUFFIX, OTHER_SUFFIX)
+    return path.suffix.lower() in CAPTION_SUFFIXES
 
 
 def without_captions(files: Iterable[Path]) -> list[Path]:

@@ -79,14 +79,14 @@ def table(rows: Sequence[Ranked]) -> str:
     return out.getvalue()
 
 
-def free(path: Path, beside: str = "") -> Path:
-    """`path`, or beside it the first name with a number that nothing has; a name that is too long is cut. `beside`: a
-    suffix with which it is free, too."""
+def free(path: Path, beside: Sequence[str] = ()) -> Path:
+    """`path`, or beside it the first name with a number that nothing has; a name that is too long is cut. `beside`:
+    suffixes with which it is free, too."""
     stem, suffix, number = path.stem, path.suffix, 2
     if len(os.fsencode(path.name)) > LONGEST_NAME:
         stem, suffix = short(stem, LONGEST_NAME - LONGEST_SUFFIX), short(suffix, LONGEST_SUFFIX)
     wanted = path.with_name(stem + suffix)
-    while os.path.lexists(wanted) or (beside and os.path.lexists(wanted.with_suffix(beside))):
+    while any(map(os.path.lexists, (wanted, *(wanted.with_suffix(one) for one in beside)))):
         wanted, number = path.with_name(f"{stem}-{number}{suffix}"), number + 1
     return wanted
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from personal_avatar.captions.files import caption_file, is_caption
+from personal_avatar.captions.files import CAPTION_SUFFIXES, caption_file, is_caption
 from personal_avatar.errors import BadInput
 from personal_avatar.problems import stated
 from personal_avatar.storage import replacing
@@ -42,11 +42,10 @@ def take(files: Sequence[Path], target: Path, move: bool = False, names: Sequenc
 
 def _taken(path: Path, wanted: Path, move: bool) -> Path:
     caption = caption_file(path)
+    place = free(wanted, () if is_caption(path) else CAPTION_SUFFIXES)
     if is_caption(path) or not os.path.isfile(caption):
-        place = free(wanted)
         (_move if move else _copy)(path, place)
         return place
-    place = free(wanted, caption.suffix)
     beside = place.with_suffix(caption.suffix)
     _copy(caption, beside)
     try:

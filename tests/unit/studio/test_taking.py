@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from personal_avatar.captions.files import written_caption
 from personal_avatar.commands.common import pictures
 from personal_avatar.errors import BadInput
 from personal_avatar.studio.taking import take
@@ -129,6 +130,18 @@ def test_what_cannot_be_removed_from_its_place_is_not_copied_however_often_it_is
         with pytest.raises(BadInput, match="No picture was taken"):
             take(files, tmp_path / "best", move=True)
     assert told(tmp_path / "best") == {} and len(told(tmp_path / "in")) == 3
+
+
+@pytest.mark.parametrize("caption", ["", "a hat"])
+@pytest.mark.parametrize("ending", [".txt", ".caption"])
+def test_a_caption_that_lies_there_from_earlier_becomes_no_other_pictures(
+    tmp_path: Path, caption: str, ending: str
+) -> None:
+    earlier = tmp_path / "best" / f"001-a{ending}"
+    earlier.parent.mkdir()
+    earlier.write_text("of another picture")
+    (taken,) = take(list(written(tmp_path / "in", a=caption).values()), earlier.parent)
+    assert written_caption(taken) == caption and earlier.read_text() == "of another picture"
 
 
 def refuse(*_: object) -> None:
