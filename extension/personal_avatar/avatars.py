@@ -190,8 +190,8 @@ class AvatarStore:
 
         The order is kept. Nobody else may add photos to the avatar meanwhile, nor erase it (`Studio.starting`).
         """
-        target = self._folder / avatar.id / "photos"
-        fresh = target.with_name("photos.new")
+        target = self._folder / avatar.id / PHOTOS
+        fresh = target.with_name(f"{PHOTOS}.new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         try:
