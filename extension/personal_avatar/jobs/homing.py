@@ -34,11 +34,7 @@ def homed(told: Any, folder: Path) -> Any:
 def original_home(folder: Path) -> Path | None:
     """The data folder in which the job in `folder` was asked for, where that is another one that still has it, too;
     also where both lead to the same job."""
-    try:
-        job = _read(folder)
-    except (OSError, ValueError):
-        return None
-    then = _home_then(job["payload"]) if _is_whole(job) else None
+    then = _home_of(folder)
     if then is None or _is_same(Path(then), folder.absolute().parents[1]):
         return None
     return Path(then) if os.path.isdir(Path(then, JOBS_FOLDER, folder.name)) else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Avatar
-from personal_avatar.erasure import companions, drop_empty, erase_folder, erase_trained, erased, led_to
+from personal_avatar.erasure import companions, erase_folder, erase_trained, erased, led_to
 from personal_avatar.errors import WrongState
 from personal_avatar.jobs.homing import original_home
 from personal_avatar.jobs.states import ACTIVE
@@ -120,15 +120,10 @@ class Erasing:
             if links.is_shared(folder):
                 left += [] if links.cut(folder) else [folder]
                 continue
-            target = led_to(folder)
             try:
                 self._studio.jobs.delete(folder.name)
             except OSError:
                 left.append(folder)
-                continue
-            for link in folder.parent.glob(f".{folder.name}*"):
-                if link.is_symlink() and erased(link):
-                    drop_empty(target)
         return left
 
     def _erase_copies(self, avatar: Avatar, links: Links) -> list[Path]:
