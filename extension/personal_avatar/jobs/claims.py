@@ -55,7 +55,7 @@ def holder(folder: Path) -> int | None:
     """The id of the process that runs the job; None when nobody does."""
     path = folder / CLAIM_FILE
     found = _read(path)
-    return found.pid if found and _lives(path, found) else None
+    return found.pid if found and process.holds(path, *found) else None
 
 
 class Holder(NamedTuple):
@@ -75,12 +75,6 @@ def _named(pid: int) -> Holder:
     return Holder(pid, process.started_at(pid), whereabouts.here())
 
 
-def _lives(path: Path, found: Holder) -> bool:
-    if whereabouts.is_here(found.place):
-        return process.alive(found.pid, found.since)
-    return whereabouts.lives(path, found.place)
-
-
 def _read(path: Path) -> Holder | None:
     """None when the file is not there or was damaged. Raises `OSError` when it cannot be read now."""
     try:
@@ -92,7 +86,7 @@ def _read(path: Path) -> Holder | None:
 
 def _free_if_orphaned(path: Path) -> None:
     found = _read(path)
-    if found is None or not _lives(path, found):
+    if found is None or not process.holds(path, *found):
         path.unlink(missing_ok=True)
 
 

@@ -89,9 +89,7 @@ class Control:
     def _still_asks(self, asker: Path) -> bool:
         try:
             pid, since, rest = asker.name.split("_")
-            place = rest.partition(".")[2]
-            is_here = whereabouts.is_here(place)
-            there = process.alive(int(pid), float(since)) if is_here else whereabouts.lives(asker, place)
+            there = process.holds(asker, int(pid), float(since), rest.partition(".")[2])
         except ValueError:
             there = False
         if not there:

@@ -119,6 +119,11 @@ def alive(pid: int | None, since: float | None = None) -> bool:
         return _in_use(pid)
 
 
+def holds(file: Path, pid: int, since: float, place: str) -> bool:
+    """Whether the process lives that has this file, wherever it does; `place`: see whereabouts.py."""
+    return alive(pid, since) if whereabouts.is_here(place) else whereabouts.lives(file, place)
+
+
 def works(folder: Path, status: Status) -> bool:
     """Whether the process of a running job still works, wherever it lives."""
     if status.pid and status.pid_here is None:
