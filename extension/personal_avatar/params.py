@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, PydanticTypeError, PydanticValueError, ValidationError, validator
@@ -241,8 +242,13 @@ def _is_stranger(problem: Mapping[str, Any]) -> bool:
 
 
 def _strangers(names: Sequence[str], known: Iterable[str]) -> str:
+    settings = tuple(known)
+    near = dict.fromkeys(match for name in names for match in get_close_matches(name, settings, n=1))
     key = "problem.stranger" if len(names) == 1 else "problem.strangers"
-    return text(key, stranger=", ".join(map(_legible, names)), settings=", ".join(known))
+    return text(
+        f"{key}_near" if near else key, stranger=", ".join(map(_legible, names)), near=", ".join(near),
+        settings=", ".join(settings),
+    )
 
 
 def _refused(kinds: Iterable[type[Settings]], said: Sequence[str]) -> InvalidSettings:

@@ -132,6 +132,12 @@ def test_names_that_are_no_settings_are_told_in_one_sentence_with_those_that_are
     )
 
 
+def test_a_misspelt_name_is_told_with_the_one_that_it_is_most_like() -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        validated(Example, {"ranck": 8})
+    assert caught.value.message.startswith("ranck is not a setting, perhaps rank is meant; there are: rank, ")
+
+
 class Other(Settings):
     rank: int = setting(8, "Rank", ge=1, le=256)
     vectors: int = setting(4, "Vectors", ge=1, le=32)

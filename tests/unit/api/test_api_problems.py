@@ -74,7 +74,7 @@ def is_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
     ({"method": "textual-inversion", "plan": {"vectors": "4"}}, "vectors must be a whole number"),
     ({"plan": {"stepz": 3, "steps": "ten", "flip": 1, "rank": 0}}, "plan: steps must be a whole number in "
      "[0, 20000], got 'ten'; flip must be true or false, got 1; rank must be in [1, 256], got 0; "
-     "stepz is not a setting; "),
+     "stepz is not a setting, perhaps steps is meant; there are: "),
     ({"plan": {"goal": "fame"}}, "goal must be one of face, "), ({"engine": "magic"}, "engine"),
     ({"surprise": 1}, "surprise"),
     ({"callback_url": "ftp://somewhere/"}, "callback_url"), ({"callback_url": "http://127.0.0.1/"}, "open internet"),
