@@ -33,6 +33,8 @@ FLAGS = (
     "--proxy-server=direct://",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )
+# Windows: of a desk, of a phone.
+WIDE_PX, NARROW_PX = (1280, 900), (390, 800)
 TABS = ("photos", "train", "create", "one_photo", "invent", "results", "rank", "jobs")
 
 
@@ -99,6 +101,12 @@ class Page:
             assert time.monotonic() < end, f"not seen within {timeout_s} s: {self.text('root')}"
             time.sleep(0.2)
 
+    def fits(self, name: str, size_px: tuple[int, int]) -> bool:
+        """Whether nothing reaches beyond a window of that size sideways, with a `picture` of that name."""
+        resize(self.driver, size_px)
+        self.picture(f"{name}-{size_px[0]}")
+        return bool(self.driver.execute_script("return document.documentElement.scrollWidth") <= size_px[0])
+
     def picture(self, name: str) -> None:
         """The whole page as a picture in the folder SCREENSHOTS, when that is set."""
         if folder := os.environ.get("SCREENSHOTS"):
@@ -111,9 +119,6 @@ class Page:
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
 
     # -- acting
-
-    def resize(self, size_px: tuple[int, int]) -> None:
-        resize(self.driver, size_px)
 
     def offline(self, away: bool) -> None:
         """Cut the browser off, or connect it again; either way the page looks at once."""

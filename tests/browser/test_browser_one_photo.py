@@ -7,33 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.chrome import Page
+from tests.browser.chrome import NARROW_PX, WIDE_PX, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Open = Callable[..., Page]
 PLACES = ("one_files", "one_photo", "one_second", "one_pose")
 
 
-def widest(page: Page) -> int:
-    return int(page.driver.execute_script("return document.documentElement.scrollWidth"))
-
-
-@pytest.mark.parametrize("size_px", [(1280, 900), (390, 800)])
 @pytest.mark.parametrize(("language", "word"), [("en", "Restyle"), ("vi", "Đổi phong cách"), ("zh-CN", "改变照片风格")])
-def test_everything_unfolded_fits_in_each_language(
-    open_page: Open, language: str, word: str, size_px: tuple[int, int]
-) -> None:
-    page = open_page(language, size_px)
+def test_everything_unfolded_fits_in_each_language(open_page: Open, language: str, word: str) -> None:
+    page = open_page(language, NARROW_PX)
     page.go("one_photo")
     page.wait(lambda: word in page.text("one_do"))
-    page.picture(f"one-{language}-{size_px[0]}")
+    assert page.fits(f"one-{language}", WIDE_PX) and page.fits(f"one-{language}", NARROW_PX)
     page.click("one_do", "input[value=restyle]")
     page.wait(lambda: page.part("one_photo").is_displayed())
     for name in ("one_set_advanced", "one_people", "one_first_box"):
         page.unfold(name)
     page.wait(lambda: page.part("one_first_left").is_displayed())
-    assert widest(page) <= size_px[0]
-    page.picture(f"one-open-{language}-{size_px[0]}")
+    assert page.fits(f"one-open-{language}", WIDE_PX) and page.fits(f"one-open-{language}", NARROW_PX)
     assert page.complaints() == []
 
 

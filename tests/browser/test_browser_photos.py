@@ -10,13 +10,12 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
-from tests.browser.chrome import Page
+from tests.browser.chrome import NARROW_PX, WIDE_PX, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Open = Callable[..., Page]
 WORDS = {"English": "Captions", "Tiếng Việt": "Chú thích", "中文": "图片说明"}
 FIRST = "a woman with green eyes, hat"
-SIZES = ((1280, 900), (390, 800))
 FIELDS = "return [...document.querySelectorAll('[data-pa-typing]')].map((field) => field.{})"
 LONG_S = 300.0  # for work that a busy machine may be slow at
 
@@ -93,10 +92,8 @@ def test_a_caption_stays_while_it_is_typed_and_everything_fits(open_page: Open, 
     for language, word in WORDS.items():
         speak(page, language)
         page.wait(lambda word=word: word in page.text("photo_part"))
-        for size_px in SIZES:
-            page.resize(size_px)
-            assert page.driver.execute_script("return document.documentElement.scrollWidth") <= size_px[0]
-            page.picture(f"photos-captions-{word}-{size_px[0]}")
+        for size_px in (WIDE_PX, NARROW_PX):
+            assert page.fits(f"photos-captions-{word}", size_px)
 
 
 def fields(page: Page) -> list[WebElement]:

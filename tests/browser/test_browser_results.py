@@ -11,7 +11,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
-from tests.browser.chrome import Page, chrome
+from tests.browser.chrome import NARROW_PX, Page, chrome
 from tests.browser.conftest import serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -130,14 +130,14 @@ def test_two_are_chosen_with_the_keyboard_and_the_better_one_is_liked(page: Page
     assert [heart.get_attribute("aria-label") for heart in hearts] == ["Favourite: place 2"]
 
 
-@pytest.mark.parametrize("page", [(390, 844)], indirect=True)
+@pytest.mark.parametrize("page", [NARROW_PX], indirect=True)
 def test_on_a_phone_a_picture_is_taken_along_and_deleted_after_a_question(page: Page) -> None:
     count = len(page.parts("gallery", ".pa-figure"))
     page.driver.execute_script("arguments[0].click()", page.parts("gallery", ".pa-open")[0])
     page.wait(lambda: page.part("large").is_displayed())
     box = page.part("large")
     assert page.driver.execute_script("return arguments[0].scrollWidth <= arguments[0].clientWidth", box)
-    assert page.driver.execute_script("return document.documentElement.scrollWidth") <= 390
+    assert page.fits("large", NARROW_PX)
     size = page.part("large", "select")
     page.driver.execute_script(
         "arguments[0].value = 'linkedin'; arguments[0].dispatchEvent(new Event('change'))", size

@@ -9,7 +9,7 @@ from personal_avatar.domain import Goal, Method
 from personal_avatar.training.plan import PLANS
 from selenium.webdriver.common.keys import Keys
 
-from tests.browser.chrome import Page
+from tests.browser.chrome import NARROW_PX, WIDE_PX, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Open = Callable[..., Page]
@@ -30,19 +30,16 @@ def shown(page: Page, setting: str) -> bool:
     return any(part.is_displayed() for part in page.parts(f"plan_{setting}", "input, textarea"))
 
 
-@pytest.mark.parametrize("size_px", [(1280, 900), (390, 800)])
 @pytest.mark.parametrize(("language", "word"), [("en", "small file"), ("vi", "tệp nhỏ"), ("zh-CN", "文件小")])
-def test_each_method_has_its_settings_and_fits(
-    open_page: Open, language: str, word: str, size_px: tuple[int, int]
-) -> None:
-    page = open_page(language, size_px)
+def test_each_method_has_its_settings_and_fits(open_page: Open, language: str, word: str) -> None:
+    page = open_page(language, NARROW_PX)
     page.go("train")
     page.wait(lambda: word in page.text("method"))
     for method in Method:
         choose(page, method)
         page.wait(lambda: page.text("estimate"))
-        assert page.driver.execute_script("return document.documentElement.scrollWidth") <= size_px[0]
-        page.picture(f"train-{method.value}-{language}-{size_px[0]}")
+        for size_px in (WIDE_PX, NARROW_PX):
+            assert page.fits(f"train-{method.value}-{language}", size_px)
     assert page.complaints() == []
 
 
@@ -175,7 +172,7 @@ DRAWN = """
 
 
 def test_the_names_of_rows_stay_when_a_table_is_drawn_sideways_on_a_phone(open_page: Open) -> None:
-    page = open_page("en", (390, 800))
+    page = open_page("en", NARROW_PX)
     page.go("train")
     page.wait(lambda: page.text("estimate"))
     page.driver.execute_script(WIDE)
