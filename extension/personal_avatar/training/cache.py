@@ -188,8 +188,11 @@ def halved(images: Iterable[np.ndarray]) -> list[np.ndarray]:
     ]
 
 
-def latent_masks(dataset: Dataset, samples: Sequence[Sample], latents: Latents) -> list[torch.Tensor]:
-    """The samples' masks in 0..1 at the size of their latents (height, width); ones where a sample has none."""
+def latent_masks(
+    dataset: Dataset, samples: Sequence[Sample], latents: Latents, on_empty: Callable[[Sample], None]
+) -> list[torch.Tensor]:
+    """The samples' masks in 0..1 at the size of their latents (height, width); ones where a sample has none, and where
+    nothing is white in it, of which `on_empty` hears."""
     import torch
     from PIL import Image
 
@@ -200,7 +203,11 @@ def latent_masks(dataset: Dataset, samples: Sequence[Sample], latents: Latents) 
             continue
         with Image.open(dataset.folder / sample.mask) as opened:
             grey = opened.convert("L").resize((width, height), Image.Resampling.BOX)
-        found.append(torch.from_numpy(np.array(grey)).float() / 255.0)
+        mask = torch.from_numpy(np.array(grey)).float() / 255.0
+        if not mask.any():
+            on_empty(sample)
+            mask = torch.ones(height, width)
+        found.append(mask)
     return found
 
 

@@ -8,6 +8,7 @@ from personal_avatar.captions.english import with_article
 from personal_avatar.captions.features import PEOPLE
 from personal_avatar.captions.wording import words_of
 from personal_avatar.domain import CLASS_NOUNS, BaseModelFile
+from personal_avatar.training.captions import LEADS
 from personal_avatar.training.presets import is_tiny
 from personal_avatar.training.samples import Shot
 
@@ -56,9 +57,9 @@ def class_prompts(base: BaseModelFile) -> tuple[str, ...]:
 
 
 def taken_words(base: BaseModelFile, class_noun: str) -> frozenset[str]:
-    """In small letters: by these words a training is judged, or others are called, whatever class was chosen, so that
-    none of them can stand for the person."""
-    spoken = (*class_prompts(base), ANOTHER, with_article(class_noun), PEOPLE, *CLASS_NOUNS)
+    """In small letters: with these words captions begin, a training is judged, or others are called, whatever class
+    was chosen, so that none of them can stand for the person."""
+    spoken = (*class_prompts(base), *LEADS, ANOTHER, with_article(class_noun), PEOPLE, *CLASS_NOUNS)
     return frozenset(words_of(" ".join(spoken)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -42,15 +43,17 @@ def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
     if plan.vary_captions:
         asked = [one for caption in asked for one in leads(caption)]
     asked += styled
-    text = None
+    states = None
     if not plan.reads_anew:
-        text = cache.cached_text_states(work.cache, model, asked, plan.clip_skip, work.wishes.heed)
-    places = _places(work, dataset, samples, latents)
+        states = cache.cached_text_states(work.cache, model, asked, plan.clip_skip, work.wishes.heed)
+    places = _places(
+        work, dataset, samples, latents, lambda one: work.emit(Log(text("log.mask_empty", file=one.image.name)))
+    )
     small = None
     if len(small_latents):
         small = Pictures(small_latents, _places(work, dataset, samples, small_latents), small_others, repeats)
     return TrainingSet(
-        latents, captions, class_captions, text, places, others, small, styled, repeats, tuple(asked)
+        latents, captions, class_captions, states, places, others, small, styled, repeats, tuple(asked)
     )
 
 
@@ -68,13 +71,15 @@ def _latents(
 
 
 def _places(
-    work: Work, dataset: Dataset, samples: list[Sample], latents: cache.Latents
+    work: Work, dataset: Dataset, samples: list[Sample], latents: cache.Latents,
+    on_empty: Callable[[Sample], None] = lambda sample: None,
 ) -> tuple[torch.Tensor, ...] | None:
-    """What each place of each picture counts; the mirrored pictures after the others."""
+    """What each place of each picture counts; the mirrored pictures after the others. `on_empty` hears of masks in
+    which nothing is white."""
     outside = work.plan.unmasked_weight
     if outside >= 1.0:
         return None
-    masks = cache.latent_masks(dataset, samples, latents)
+    masks = cache.latent_masks(dataset, samples, latents, on_empty)
     if work.plan.flip:
         masks += [mask.flip(-1) for mask in masks]
     return tuple(losses.place_weights(mask, outside) for mask in masks)

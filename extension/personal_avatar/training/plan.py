@@ -175,7 +175,7 @@ class DreamboothLoraPlan(LoraPlan):
 class DreamboothPlan(TrainPlan):
     """The whole UNet, and the text encoders when they have a learning rate; the result is a checkpoint."""
 
-    learning_rate: float = setting(2e-6, "plan.learning_rate", ge=1e-8, le=0.1, advanced=True)
+    learning_rate: float = setting(2e-6, "plan.learning_rate", ge=1e-8, le=10.0, advanced=True)
     prior_weight: float = setting(1.0, "plan.prior_weight", ge=0.0, le=4.0, advanced=True)
     prior_from: str = setting(PICTURES, "plan.prior_from", choices=PRIORS, advanced=True)
 

@@ -38,7 +38,7 @@ from personal_avatar.training.plan import TrainPlan, photos_as
 from personal_avatar.training.replaced import as_found
 from personal_avatar.training.result_numbers import LIKENESS
 from personal_avatar.training.task import TrainTask
-from personal_avatar.training.trigger_word import with_word
+from personal_avatar.training.trigger_word import said_alone, with_word
 from personal_avatar.training.work import Training, Work
 from personal_avatar.wording import text
 
@@ -134,6 +134,9 @@ def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
     if base.prediction and model.base.prediction != base.prediction:
         work.emit(Log(text("log.velocity", file=base.path.name)))
     work.wishes.parking.covers(model.tensors)
+    if alone := said_alone(dataset, plan):
+        who = work.task.avatar.name
+        work.emit(Log(text("log.word_alone", word=plan.trigger_word, number=alone, who=who)))
     dataset = with_word(dataset, plan, model)
     if dataset.trigger != work.task.avatar.trigger:
         work.emit(Log(text("log.word", word=dataset.trigger, who=work.task.avatar.name)))

@@ -39,7 +39,7 @@ WORDS_AT_ONCE = TEXTS_AT_ONCE // len(FRAMES)
 def with_word(dataset: Dataset, plan: TrainPlan, model: DiffusionModel) -> Dataset:
     """With the plan's word in the place of the avatar's own, in all captions; `model` says which, for "auto". Captions
     that were written with the plan's word have it once, where they had it."""
-    if not plan.trigger_word or isinstance(plan, TextualInversionPlan):
+    if not _has_word(plan):
         return dataset
     noun = dataset.trigger.partition(" ")[2]
     word = most_told(model, noun, plan.clip_skip) if plan.trigger_word == AUTO else plan.trigger_word
@@ -51,6 +51,21 @@ def with_word(dataset: Dataset, plan: TrainPlan, model: DiffusionModel) -> Datas
     return replace(
         dataset, trigger=trigger, samples=told_so(dataset.samples), held_out=told_so(dataset.held_out)
     )
+
+
+def said_alone(dataset: Dataset, plan: TrainPlan) -> int:
+    """How many captions, as they were written, hold the plan's word without the class noun behind it: wherever it
+    stands it is taken for the person."""
+    word, noun = plan.trigger_word, dataset.trigger.partition(" ")[2]
+    if not _has_word(plan) or word == AUTO:
+        return 0
+    captions = [sample.caption for sample in (*dataset.samples, *dataset.held_out)]
+    return sum(bool(mentions(word).search(renamed(one, f"{word} {noun}", ""))) for one in captions)
+
+
+def _has_word(plan: TrainPlan) -> bool:
+    """Whether another word than the avatar's own stands for the person."""
+    return bool(plan.trigger_word) and not isinstance(plan, TextualInversionPlan)
 
 
 def _told(caption: str, former: str, trigger: str) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from personal_avatar.domain import BaseModelFile, Family, Method
+from personal_avatar.domain import BaseModelFile, Family, Goal, Method
 from personal_avatar.domain.merit import kept, merit_of, stayed
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import validated
 from personal_avatar.training.judging import is_enough, moved, unless_full
+from personal_avatar.training.optimiser_facts import OPTIMISERS
 from personal_avatar.training.outcome import scores
 from personal_avatar.training.plan import PLANS, TextualInversionPlan, plan_for
 from personal_avatar.training.rates import refuse_endless_warmup
@@ -123,6 +124,17 @@ def test_an_optimiser_that_takes_one_rate_is_given_no_other_by_a_goal(tmp_path: 
     usual = plan_for(tiny, Method.DREAMBOOTH_LORA, {"goal": "face-quick"})
     assert usual.words_factor > quick.words_factor == 1.0  # type: ignore[attr-defined]
     assert plan_for(tiny, Method.DREAMBOOTH, {"optimiser": "prodigy"}).learning_rate == 1.0
+
+
+@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("native_px", [192, 512])
+def test_a_plan_that_is_given_back_is_taken_as_it_is(method: Method, native_px: int, tmp_path: Path) -> None:
+    base = BaseModelFile(tmp_path / "a", "a", Family.SD1, native_px=native_px)
+    matrices = {name for name, facts in OPTIMISERS.items() if facts.matrices}
+    for optimiser in OPTIMISERS.keys() - (matrices if method in (Method.DREAMBOOTH, Method.TEXTUAL_INVERSION) else ()):
+        for goal in Goal:
+            plan = plan_for(base, method, {"goal": goal.value, "optimiser": optimiser})
+            assert plan_for(base, method, plan.dict()) == plan
 
 
 @pytest.mark.parametrize(("method", "values"), [

@@ -20,7 +20,7 @@ from personal_avatar.training.families.text import tokenizer
 from personal_avatar.training.plan import LoraPlan, TextualInversionPlan
 from personal_avatar.training.reading import TEXTS_AT_ONCE
 from personal_avatar.training.task import TrainTask
-from personal_avatar.training.trigger_word import FRAMES, WORDS, most_told, told, with_word
+from personal_avatar.training.trigger_word import FRAMES, WORDS, most_told, said_alone, told, with_word
 
 TRAINED = (
     Sample(Path("1.png"), "a photo of sks man", "1"),
@@ -113,13 +113,24 @@ def test_nothing_changes_where_none_is_asked_for_or_the_file_gives_its_name(
     assert with_word(DATASET, TextualInversionPlan(trigger_word="zwx"), load_miniature()) is DATASET
 
 
+@pytest.mark.parametrize(("captions", "alone"), [
+    (("a photo of rose man", "a photo of sks man"), 0), (("rose man holding a Rose", "a garden, rose"), 2),
+    (("a rosebud, sks man", "prose"), 0),
+])
+def test_captions_in_which_the_word_may_mean_something_else_are_counted(captions: tuple[str, ...], alone: int) -> None:
+    dataset = replace(DATASET, samples=tuple(Sample(Path("1.png"), one, "1") for one in captions), held_out=())
+    assert said_alone(dataset, LoraPlan(trigger_word="rose")) == alone
+    for plan in (LoraPlan(), LoraPlan(trigger_word="auto"), TextualInversionPlan(trigger_word="rose")):
+        assert said_alone(dataset, plan) == 0
+
+
 @pytest.mark.parametrize("word", ["two words", "a,b", "(zwx)", "zwx:1", "<zwx>", "x" * 31])
 def test_what_is_no_word_is_refused(word: str) -> None:
     with pytest.raises(InvalidSettings, match="trigger_word"):
         validated(LoraPlan, {"trigger_word": word})
 
 
-@pytest.mark.parametrize("word", ["woman", "WOMAN", "young", "another", "a", "Smiling", "man", "lady", "cat"])
+@pytest.mark.parametrize("word", ["woman", "WOMAN", "young", "another", "a", "Smiling", "man", "lady", "cat", "photo"])
 def test_a_word_by_which_others_are_asked_for_is_refused(word: str, tiny: BaseModelFile) -> None:
     avatar = Avatar("a", "A", "local", "young woman", "sks young woman", "2026-01-01T00:00:00Z")
     here = Path()
