@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import BaseUnsupported
 from personal_avatar.problems import stated
+from personal_avatar.storage import state_of
 from personal_avatar.training.families.files import Shapes
 from personal_avatar.training.families.stored import Places, clip_places, open_clip_places
 from personal_avatar.training.families.unet_config import blocks
@@ -104,11 +107,20 @@ def _shape(shapes: Shapes, name: str, base: BaseModelFile) -> tuple[int, ...]:
 
 def tokenizer(folder: Path | None, *, open_clip: bool = False) -> Any:
     """CLIP's tokenizer, from `folder` if there is one in it; OpenCLIP has the same words and another filling, which is
-    set afterwards: a tokenizer made with it would cut every "!" out of a text."""
-    from transformers import CLIPTokenizer
-
+    set afterwards: a tokenizer made with it would cut every "!" out of a text. Whoever gets it may add words to it."""
     place = folder if folder and (folder / "vocab.json").is_file() else TOKENIZER
-    known = CLIPTokenizer.from_pretrained(str(place), local_files_only=True, pad_token=CLIP_PAD)
+    files = (file for file in sorted(place.iterdir()) if file.is_file())
+    read = _read(place, tuple((file.name, *state_of(file.stat())) for file in files))
+    tables = read.encoder, read.decoder, read.bpe_ranks  # tens of thousands of entries, which stay as they are read
+    known = copy.deepcopy(read, {id(table): table for table in tables})
     if open_clip:
         known.pad_token_id = OPEN_CLIP_FILLING
     return known
+
+
+@lru_cache(maxsize=2)
+def _read(place: Path, state: tuple[tuple[str | int, ...], ...]) -> Any:
+    """Taken apart once while its files stay the same; nobody changes it."""
+    from transformers import CLIPTokenizer
+
+    return CLIPTokenizer.from_pretrained(str(place), local_files_only=True, pad_token=CLIP_PAD)
