@@ -4,12 +4,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from personal_avatar.domain import Advice, BaseModelFile, Face, Method, Style
-from personal_avatar.identities import IdentityRequest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from personal_avatar.identities import IdentityRequest
 
 RAY_PACKAGES = "ray-packages"  # in the data folder; only the process that carries jobs to a cluster sees it
 
