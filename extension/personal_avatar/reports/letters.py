@@ -70,9 +70,13 @@ def _is_there(name: str) -> bool:
 
 def _lacking(name: str, signs: frozenset[str]) -> int:
     """How many of `signs` a font has not."""
-    found = _loaded(name, LOOKED_AT_PX)
-    nothing = bytes(found.getmask(NO_SIGN))
-    return sum(bytes(found.getmask(sign)) == nothing for sign in signs)
+    return sum(_drawn(name, sign) == _drawn(name, NO_SIGN) for sign in signs)
+
+
+@lru_cache(maxsize=4096)
+def _drawn(name: str, sign: str) -> bytes:
+    """Asked once of each sign: of a Chinese line, every beginning is tried."""
+    return bytes(_loaded(name, LOOKED_AT_PX).getmask(sign))
 
 
 @lru_cache(maxsize=128)

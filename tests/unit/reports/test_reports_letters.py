@@ -58,7 +58,7 @@ def fonts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def _forget() -> None:
-    for known in (letters._file_for, letters._is_there, letters._loaded):
+    for known in (letters._file_for, letters._is_there, letters._drawn, letters._loaded):
         known.cache_clear()
 
 
@@ -136,3 +136,13 @@ def test_words_without_spaces_between_them_fill_lines_of_which_none_begins_with_
         assert "".join("".join(lines).split()) == "".join(said.split())
         assert all(width_of(line, 14) <= room_px for line in lines)
         assert not [line for line in lines if line[0] in "，。：）”" or line[-1] in "（“"]
+
+
+def test_a_font_is_asked_once_of_each_sign(fonts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_font(fonts / "msyh.ttc", CHINESE)
+    assert name_of(CHINESE) == "msyh.ttc"
+    load, asked = letters._loaded, []
+    with monkeypatch.context() as changed:
+        changed.setattr(letters, "_loaded", lambda name, size_px: (asked.append(size_px), load(name, size_px))[1])
+        assert [name_of(text) for text in (CHINESE[0], CHINESE[1], CHINESE[::-1] + CHINESE)] == ["msyh.ttc"] * 3
+    assert set(asked) == {20}  # the size that is written in, not that at which signs are looked at
