@@ -4,6 +4,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 from personal_avatar import errors, worker
@@ -77,8 +78,15 @@ class Module:
 
     def __init__(self, source: Path) -> None:
         self.name = source.as_posix().rpartition(f"{PACKAGE.name}/")[2]
-        self._tree = ast.parse(source.read_text(encoding="utf-8"))
-        self._functions = {one.name: one for one in ast.walk(self._tree) if isinstance(one, ast.FunctionDef)}
+        self._source = source
+
+    @cached_property
+    def _tree(self) -> ast.Module:
+        return ast.parse(self._source.read_text(encoding="utf-8"))
+
+    @cached_property
+    def _functions(self) -> dict[str, ast.FunctionDef]:
+        return {one.name: one for one in ast.walk(self._tree) if isinstance(one, ast.FunctionDef)}
 
     def told(self) -> Iterator[tuple[str, int, str, str]]:
         """(class, line, "message" or "hint", key or words)."""
