@@ -54,12 +54,15 @@ def begin(model: DiffusionModel, method: Method, values: dict[str, Any]) -> Any:
     return attach(method, model, PLANS[method](**values), trigger="sks man", class_noun="man")
 
 
-def attached(model: DiffusionModel, method: Method, values: dict[str, Any]) -> Any:
-    """The method, with weights that were trained already."""
-    made = begin(model, method, values)
+def train(made: Any) -> None:
+    """Weights as if they had been trained already."""
     draw, state = torch.Generator().manual_seed(1), made.state()
     made.load({key: torch.randn(state[key].shape, generator=draw) * 0.05 for key in sorted(state)})
-    return made
+
+
+def read(model: DiffusionModel) -> dict[str, torch.Tensor]:
+    with torch.no_grad():
+        return model.encode_text(["sks man"])
 
 
 def learned(model: DiffusionModel, made: Any) -> list[torch.Tensor]:
@@ -78,40 +81,25 @@ def learned(model: DiffusionModel, made: Any) -> list[torch.Tensor]:
 @pytest.mark.parametrize(("family", "method", "values"), [
     *((Family.SDXL, *case) for case in CASES), (Family.SD1, *CASES[0]), (Family.SD2, *CASES[0]),
 ])
-def test_answers_and_gradients_are_those_of_weights_in_fp32_to_the_last_bit(
+def test_beginning_answers_and_gradients_are_those_of_weights_in_fp32_and_weight_zero_is_the_bare_checkpoint(
     bases: dict[Family, BaseModelFile], card: Card, family: Family, method: Method, values: dict[str, Any]
 ) -> None:
-    ours, theirs = (load(bases[family], as_stored=as_stored) for as_stored in (True, False))
-    assert formats(ours) > formats(theirs)
-    found, expected = (learned(model, attached(model, method, values)) for model in (ours, theirs))
-    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
-    assert all(bool(one.isfinite().all()) for one in found)
-
-
-@pytest.mark.parametrize(("method", "values"), CASES)
-def test_what_is_trained_begins_as_with_weights_in_fp32_to_the_last_bit(
-    bases: dict[Family, BaseModelFile], card: Card, method: Method, values: dict[str, Any]
-) -> None:
-    begun: list[dict[str, torch.Tensor]] = []
-    for as_stored in (True, False):
-        begun.append(begin(load(bases[Family.SDXL], as_stored=as_stored), method, values).state())
-    ours, theirs = begun
-    assert ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
-
-
-@pytest.mark.parametrize(("method", "values"), CASES)
-def test_at_weight_zero_they_are_the_bare_checkpoint(
-    bases: dict[Family, BaseModelFile], card: Card, method: Method, values: dict[str, Any]
-) -> None:
-    model = load(bases[Family.SDXL])
-    with torch.no_grad():
-        bare = model.encode_text(["sks man"])
-        made = attached(model, method, values)
-        with made.strength(0.0):
-            again = model.encode_text(["sks man"])
-        trained = model.encode_text(["sks man"])
+    """To the last bit."""
+    models = [load(bases[family], as_stored=as_stored) for as_stored in (True, False)]
+    assert formats(models[0]) > formats(models[1])
+    bare = read(models[0])
+    ours, theirs = (begin(model, method, values) for model in models)
+    begun, expected = ours.state(), theirs.state()
+    assert begun.keys() == expected.keys() and all(torch.equal(begun[key], expected[key]) for key in begun)
+    train(ours)
+    train(theirs)
+    with ours.strength(0.0):
+        again = read(models[0])
     assert all(torch.equal(again[name], bare[name]) for name in bare)
-    assert not torch.equal(trained["states"], bare["states"])
+    assert not torch.equal(read(models[0])["states"], bare["states"])
+    found, wanted = (learned(model, made) for model, made in zip(models, (ours, theirs), strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(found, wanted, strict=True))
+    assert all(bool(one.isfinite().all()) for one in found)
 
 
 def test_they_take_half_the_memory_and_go_back_into_a_file_as_they_were(
