@@ -24,7 +24,7 @@ def tiny() -> BaseModelFile:
     return BaseModelFile(path, "avatar-tiny", Family.SD1, config=path.with_suffix(".yaml"), native_px=192)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def load_miniature(miniature: BaseModelFile) -> Callable[[], object]:
     """A fresh model at each call."""
     import torch

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from personal_avatar.training.captions import leads
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Hooks, Trainer
+from personal_avatar.training.methods.base import State
 from personal_avatar.training.methods.dreambooth import Dreambooth
 from personal_avatar.training.methods.lora import Lora
 from personal_avatar.training.optimiser_facts import OPTIMISERS
@@ -50,40 +51,63 @@ def quiet(save: Callable[[int], bool | None] = lambda step: None) -> Hooks:
     return Hooks(lambda *_: None, save, lambda sentence: None)
 
 
-def same(one: Trainer, other: Trainer) -> bool:
-    first, second = one.method.state(), other.method.state()
-    return all(torch.equal(first[key], second[key]) for key in first)
+def same(one: Trainer, other: State) -> bool:
+    found = one.method.state()
+    return found.keys() == other.keys() and all(torch.equal(found[key], other[key]) for key in found)
 
 
-@pytest.mark.slow
-def test_two_runs_with_one_seed_are_equal_to_the_last_bit(load_miniature: Load) -> None:
-    one, other = trainer(load_miniature), trainer(load_miniature)
-    one.run(quiet())
-    other.run(quiet())
-    assert one.losses == other.losses
-    assert same(one, other)
+def taken_up(load: Load, plan: LoraPlan, total: int, folder: Path) -> tuple[Trainer, Trainer]:
+    """A training whose state was written to the disk in its middle, and one that went on from there; both ended."""
+    whole, second = (trainer(load, plan, total) for _ in range(2))
 
+    def write(done: int, *_: object) -> None:
+        if done == total // 2:
+            storing.write(folder, {}, whole.state())
 
-@pytest.mark.slow
-def test_another_seed_is_another_run(load_miniature: Load) -> None:
-    one, other = trainer(load_miniature), trainer(load_miniature, PLAN.copy(update={"seed": 2}))
-    one.run(quiet())
-    other.run(quiet())
-    assert one.losses != other.losses
-
-
-@pytest.mark.slow
-def test_a_state_on_the_disk_goes_on_as_if_nothing_had_happened(load_miniature: Load, tmp_path: Path) -> None:
-    whole, first, second = (trainer(load_miniature) for _ in range(3))
-    whole.run(quiet())
-    for _ in range(3):
-        first.step()
-    storing.write(tmp_path, {}, first.state())
-    second.restore(storing.read(tmp_path)[1])
+    whole.run(replace(quiet(), step=write))
+    second.restore(storing.read(folder)[1])
+    assert second.done == total // 2
     second.run(quiet())
+    return whole, second
+
+
+@dataclass(frozen=True)
+class Finished:
+    losses: list[float]
+    state: State
+
+
+@pytest.fixture(scope="module")
+def usual(load_miniature: Load) -> Finished:
+    """A training as `trainer` makes it, of which nobody asked anything on its way."""
+    running = trainer(load_miniature)
+    running.run(quiet())
+    return Finished(running.losses, running.method.state())
+
+
+@pytest.mark.slow
+def test_two_runs_with_one_seed_are_equal_to_the_last_bit(load_miniature: Load, usual: Finished) -> None:
+    other = trainer(load_miniature)
+    other.run(quiet())
+    assert other.losses == usual.losses
+    assert same(other, usual.state)
+
+
+@pytest.mark.slow
+def test_another_seed_is_another_run(load_miniature: Load, usual: Finished) -> None:
+    other = trainer(load_miniature, PLAN.copy(update={"seed": 2}))
+    other.run(quiet())
+    assert other.losses != usual.losses
+
+
+@pytest.mark.slow
+def test_a_state_goes_to_the_disk_and_on_from_there_as_if_nothing_had_happened(
+    load_miniature: Load, usual: Finished, tmp_path: Path
+) -> None:
+    whole, second = taken_up(load_miniature, PLAN, 6, tmp_path)
     assert second.done == whole.done == 6
-    assert second.losses == whole.losses
-    assert same(second, whole)
+    assert second.losses == whole.losses == usual.losses
+    assert same(second, usual.state) and same(whole, usual.state)
 
 
 @pytest.mark.slow
@@ -117,7 +141,7 @@ def fixed_error(running: Trainer) -> float:
     PLAN.copy(update={"gradient_checkpointing": True}),
 ])
 def test_every_option_trains_something(load_miniature: Load, plan: LoraPlan) -> None:
-    running = trainer(load_miniature, plan)
+    running = trainer(load_miniature, plan, total=3)
     before = running.method.state()
     running.run(quiet())
     moved = {key for key, weight in running.method.state().items() if not torch.equal(weight, before[key])}
@@ -161,13 +185,11 @@ def test_less_memory_for_more_time_changes_no_step(load_miniature: Load) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [PREDICTION, BOTH])
 def test_the_checkpoints_own_answers_cost_nothing_as_long_as_nothing_was_learned(
-    load_miniature: Load, kind: str
+    load_miniature: Load, usual: Finished, kind: str
 ) -> None:
-    plain = trainer(load_miniature)
     guarded = trainer(load_miniature, PLAN.copy(update={"prior_weight": 1.0, "prior_from": kind}))
-    assert plain.step()
     assert guarded.step()
-    assert plain.losses == guarded.losses
+    assert guarded.losses == usual.losses[:1]
 
 
 @pytest.mark.slow
@@ -185,14 +207,15 @@ def test_prior_holds_the_answer_to_no_words(load_miniature: Load) -> None:
     assert moved[1] < moved[0]
 
 
-def test_the_prior_begins_where_it_is_told_to(load_miniature: Load) -> None:
+def test_the_prior_begins_where_it_is_told_to(load_miniature: Load, usual: Finished) -> None:
     """Until then a training is what it is without one, to the last bit."""
     learned: list[list[float]] = []
-    for more in ({}, {"prior_weight": 1.0, "prior_after": 0.5}, {"prior_weight": 1.0}):
+    for more in ({"prior_weight": 1.0, "prior_after": 0.5}, {"prior_weight": 1.0}):
         running = trainer(load_miniature, PLAN.copy(update=more), total=6)
         running.run(quiet())
         learned.append(running.losses)
-    alone, later, always = learned
+    later, always = learned
+    alone = usual.losses
     assert later[:3] == alone[:3] and later[3] != alone[3]
     assert always[1] != alone[1]
 
@@ -415,12 +438,11 @@ def test_an_optimiser_that_averages_by_itself_is_not_averaged_once_more(load_min
 
 
 @pytest.mark.slow
-def test_losses_that_are_looked_at_together_are_the_same(load_miniature: Load) -> None:
-    one, other = trainer(load_miniature), trainer(load_miniature)
+def test_losses_that_are_looked_at_together_are_the_same(load_miniature: Load, usual: Finished) -> None:
+    other = trainer(load_miniature)
     other._look_every = 10
-    one.run(quiet())
     other.run(quiet())
-    assert other.losses == one.losses
+    assert other.losses == usual.losses
 
 
 GOING_ON = ("prodigy", "schedulefree", "lion", "adafactor", "muon")
@@ -432,14 +454,8 @@ GOING_ON = ("prodigy", "schedulefree", "lion", "adafactor", "muon")
     PLAN.copy(update={"ema_decay": 0.5, "accumulate": 2, "shuffle_captions": True, "words_factor": 4.0}),
 ])
 def test_every_optimiser_goes_on_from_the_disk(load_miniature: Load, plan: LoraPlan, tmp_path: Path) -> None:
-    whole, first, second = (trainer(load_miniature, plan, 4) for _ in range(3))
-    whole.run(quiet())
-    for _ in range(2):
-        first.step()
-    storing.write(tmp_path, {}, first.state())
-    second.restore(storing.read(tmp_path)[1])
-    second.run(quiet())
-    assert same(second, whole)
+    whole, second = taken_up(load_miniature, plan, 4, tmp_path)
+    assert same(second, whole.method.state())
     assert all(map(torch.equal, second._averaged.tensors(), whole._averaged.tensors()))
 
 
@@ -512,8 +528,7 @@ def test_middle_timesteps_are_spread_over_the_middle() -> None:
 
 
 @pytest.mark.slow
-def test_other_timesteps_are_another_training(load_miniature: Load) -> None:
-    even, middle = trainer(load_miniature), trainer(load_miniature, PLAN.copy(update={"timesteps": "middle"}))
-    even.run(quiet())
+def test_other_timesteps_are_another_training(load_miniature: Load, usual: Finished) -> None:
+    middle = trainer(load_miniature, PLAN.copy(update={"timesteps": "middle"}))
     middle.run(quiet())
-    assert even.losses != middle.losses
+    assert middle.losses != usual.losses
