@@ -96,7 +96,7 @@ def test_a_recogniser_that_chose_nothing_is_asked_in_the_end_where_there_is_one(
     weights = tmp_path / "weights"
     shutil.copytree(face_weights, weights)
     models(weights / "insightface" / "buffalo_s")
-    seen = {"resolution_px": 192, "sample_steps": 8, "score_pictures": 2, "steps": 1, "save_count": 1}
+    seen = {"resolution_px": 192, "sample_steps": 4, "score_pictures": 1, "steps": 1, "save_count": 1}
     result = start(weights=weights, base=tiny, **{**WITHOUT_CLASS, **seen})
     second, first = result["second_opinion"], result["likeness"]
     assert (result["recogniser"], second["recogniser"]) == ("w600k_mbf", "sface-2021dec")
