@@ -6,7 +6,8 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -65,6 +66,11 @@ Start = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def start(tmp_path: Path, miniature: BaseModelFile, face_weights: Path) -> Start:
+    return starting(tmp_path, miniature, face_weights)
+
+
+def starting(home: Path, miniature: BaseModelFile, face_weights: Path) -> Start:
+    """Trainings of one person, whose avatar, jobs and files lie in this folder."""
     def begin(
         photos: list[str] | None = None, after: Callable[[Event, Control], None] = lambda *_: None, job: str = "job",
         repeats: int = 1, base: BaseModelFile = miniature, weights: Path = face_weights, method: Method = Method.LORA,
@@ -74,10 +80,10 @@ def start(tmp_path: Path, miniature: BaseModelFile, face_weights: Path) -> Start
         names = photos or [f"{number:02d}.jpg" for number in range(1, 7)]
         avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
         task = TrainTask(
-            avatar, tmp_path / "avatar", tuple(SAMPLES / name for name in names), base, method,
-            {**quick, **plan}, tmp_path / "Lora", weights, photo_settings={"repeats": repeats},
+            avatar, home / "avatar", tuple(SAMPLES / name for name in names), base, method,
+            {**quick, **plan}, home / "Lora", weights, photo_settings={"repeats": repeats},
         )
-        folder = tmp_path / job
+        folder = home / job
         folder.mkdir(exist_ok=True)
         control, write = Control(folder), EventWriter(folder)
 
@@ -88,6 +94,28 @@ def start(tmp_path: Path, miniature: BaseModelFile, face_weights: Path) -> Start
         return run(task, folder, emit, control)  # type: ignore[arg-type]
 
     return begin
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A training that was left alone, and what lay in the folder of files right then."""
+
+    home: Path
+    start: Start
+    result: dict[str, Any]
+    published: list[str]
+
+
+PLAN_OF_WHOLE = {"score_pictures": 2, "guidance": 5.0}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, miniature: BaseModelFile, face_weights: Path) -> Whole:
+    torch.set_num_threads(1)
+    home = tmp_path_factory.mktemp("whole")
+    start = starting(home, miniature, face_weights)
+    result = start(**PLAN_OF_WHOLE)
+    return Whole(home, start, result, sorted(path.name for path in (home / "Lora").iterdir()))
 
 
 def test_a_recogniser_that_chose_nothing_is_asked_in_the_end_where_there_is_one(
@@ -261,10 +289,9 @@ def copied(base: BaseModelFile, folder: Path) -> BaseModelFile:
 
 
 @pytest.mark.slow
-def test_where_likeness_is_low_less_guidance_is_tried(start: Start) -> None:
-    result = start(steps=2, save_count=1, guidance=5.0, **WITHOUT_CLASS)
-    assert result["likeness"]["recovered"] < GOOD_SHARE
-    assert result["less_guidance"] == {"guidance": 3.0, "likeness": 0.0}  # what this checkpoint makes shows nobody
+def test_where_likeness_is_low_less_guidance_is_tried(whole: Whole) -> None:
+    assert whole.result["likeness"]["recovered"] < GOOD_SHARE
+    assert whole.result["less_guidance"] == {"guidance": 3.0, "likeness": 0.0}  # this checkpoint's pictures show nobody
     for guidance in (1.0, 1.5):
         unguided: Any = SimpleNamespace(settings=SimpleNamespace(guidance=guidance))
         assert Bench.less_guided(unguided) is None
@@ -282,17 +309,15 @@ def test_mirrored_and_repeated_pictures_are_encoded_once_and_make_no_training_lo
 
 
 @pytest.mark.slow
-def test_photos_become_a_published_file_and_everything_about_it(
-    start: Start, tmp_path: Path, miniature: BaseModelFile
-) -> None:
-    result = start(score_pictures=2)
-    assert [event.name for event in events(tmp_path, Stage)] == STAGES
-    assert events(tmp_path, Progress)[-1].step == 4
-    assert [event.step for event in events(tmp_path, Score)][:3] == [0, 2, 4]
-    assert all((tmp_path / "job" / event.path).is_file() for event in events(tmp_path, SampleMade))
-    assert sorted(path.name for path in (tmp_path / "Lora").iterdir()) == ["sam.json", "sam.png", "sam.safetensors"]
+def test_photos_become_a_published_file_and_everything_about_it(whole: Whole, miniature: BaseModelFile) -> None:
+    home, result = whole.home, whole.result
+    assert [event.name for event in events(home, Stage)] == STAGES
+    assert events(home, Progress)[-1].step == 4
+    assert [event.step for event in events(home, Score)][:3] == [0, 2, 4]
+    assert all((home / "job" / event.path).is_file() for event in events(home, SampleMade))
+    assert whole.published == ["sam.json", "sam.png", "sam.safetensors"]
     point = from_json(Checkpoint, result["checkpoints"][0])
-    assert (point.path, point.family, point.trigger) == (tmp_path / "Lora" / "sam.safetensors", Family.SD1, "sks man")
+    assert (point.path, point.family, point.trigger) == (home / "Lora" / "sam.safetensors", Family.SD1, "sks man")
     assert set(result["likeness"]) == {"floor", "after", "ceiling", "recovered"}
     assert result["likeness"]["ceiling"] > -1
     assert result["modules_matched"] > 10
@@ -341,21 +366,19 @@ def test_a_second_training_of_a_person_has_the_pictures_of_the_untrained_checkpo
 
 
 @pytest.mark.slow
-def test_a_published_file_tells_of_the_pictures_and_the_training(start: Start, tmp_path: Path) -> None:
+def test_a_word_of_ones_own_stands_for_the_person_in_captions_and_card_and_the_file_tells_of_pictures_and_training(
+    start: Start, tmp_path: Path
+) -> None:
     began = time.time()
-    start(steps=2, save_count=1, repeats=3, precision="bf16", **WITHOUT_CLASS)
+    own = {"trigger_word": "zwx", "clip_skip": 2, "precision": "bf16"}
+    result = start(steps=2, save_count=1, repeats=3, **own, **WITHOUT_CLASS)
     texts = read_texts(tmp_path / "Lora" / "sam.safetensors")
     assert began - 1 <= float(texts["ss_training_started_at"]) < float(texts["ss_training_finished_at"]) <= time.time()
     assert json.loads(texts["ss_dataset_dirs"]) == {"3_pictures": {"n_repeats": 3, "img_count": 4}}
     assert json.loads(texts["ss_bucket_info"]) == {"buckets": {"0": {"resolution": [64, 64], "count": 12}}}
-    assert json.loads(texts["ss_tag_frequency"]) == {"3_pictures": {"a photo of sks man": 4}}
+    assert json.loads(texts["ss_tag_frequency"]) == {"3_pictures": {"a photo of zwx man": 4}}
     assert (texts["ss_mixed_precision"], texts["ss_num_epochs"]) == ("bf16", "1")
     assert texts["sshs_model_hash"] and not list((tmp_path / "job").glob("*.safetensors"))
-
-
-@pytest.mark.slow
-def test_a_word_of_ones_own_stands_for_the_person_from_the_captions_to_the_card(start: Start, tmp_path: Path) -> None:
-    result = start(steps=2, save_count=1, score_pictures=1, trigger_word="zwx", clip_skip=2, **WITHOUT_CLASS)
     assert (result["prompt"], result["checkpoint"]["trigger"]) == ("<lora:sam:1> zwx man", "zwx man")
     assert result["checkpoint"]["clip_skip"] == 2
     card = json.loads((tmp_path / "Lora" / "sam.json").read_text(encoding="utf-8"))
@@ -386,33 +409,32 @@ def curve(result: dict[str, Any]) -> list[float]:
 
 @pytest.mark.slow
 def test_a_training_that_died_and_was_paused_ends_as_one_that_was_left_alone(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Whole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("personal_avatar.training.engines.pace.PROGRESS_EVERY_S", 0.0)
-    torch.set_num_threads(1)
-    whole = start()
+    other = partial(whole.start, job="other", **PLAN_OF_WHOLE)
     with pytest.raises(Died):
-        start(job="other", after=die_while_scoring)
+        other(after=die_while_scoring)
     with pytest.raises(PauseTaken) as pause:
-        start(job="other", after=pause_after_three_steps)
+        other(after=pause_after_three_steps)
     assert pause.value.step == 3
-    Control(tmp_path / "other").withdraw(PAUSE)
-    told = sum(1 for _ in read_events(tmp_path / "other"))
-    result = start(job="other")
-    rest = [record.event for record in read_events(tmp_path / "other", told)]
+    Control(whole.home / "other").withdraw(PAUSE)
+    told = sum(1 for _ in read_events(whole.home / "other"))
+    result = other()
+    rest = [record.event for record in read_events(whole.home / "other", told)]
     assert [event.step for event in rest if isinstance(event, Progress)] == [3, 4]
     assert [event.step for event in rest if isinstance(event, Score)][0] == 4  # neither the first one nor step 0 again
-    assert [event.message for event in events(tmp_path, Log, "other") if "Going on" in event.message] == [
+    assert [event.message for event in events(whole.home, Log, "other") if "Going on" in event.message] == [
         "Going on from step 2 of 4.", "Going on from step 3 of 4."
     ]
-    first, second = load_file(whole["files"][0]), load_file(result["files"][0])
+    first, second = load_file(whole.result["files"][0]), load_file(result["files"][0])
     assert result["files"][0].endswith("sam-2.safetensors")
     assert first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
-    assert ["ss_training_started_at" in read_texts(one["files"][0]) for one in (whole, result)] == [True, False]
+    assert ["ss_training_started_at" in read_texts(one["files"][0]) for one in (whole.result, result)] == [True, False]
     same = ("likeness", "scores", "untrained", "ceiling", "leakage", "prompt_following", "diversity")
-    assert [result[key] for key in same] == [whole[key] for key in same]
-    assert curve(result) == curve(whole) and len(curve(whole)) == 4
-    assert start(job="other") == result  # finished, but whoever did it could not tell
+    assert [result[key] for key in same] == [whole.result[key] for key in same]
+    assert curve(result) == curve(whole.result) and len(curve(whole.result)) == 4
+    assert other() == result  # finished, but whoever did it could not tell
 
 
 @pytest.mark.slow
@@ -515,8 +537,6 @@ def test_too_few_photos_say_why(start: Start) -> None:
 
 
 def test_a_file_that_is_no_checkpoint_is_refused_first(start: Start, miniature: BaseModelFile, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     from personal_avatar.training import run as module
 
     other = tmp_path / "other.safetensors"
