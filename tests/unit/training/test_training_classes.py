@@ -51,7 +51,7 @@ def model(tiny: BaseModelFile) -> DiffusionModel:
 
 
 def wanted(folder: Path, count: int = 4) -> Wanted:
-    return Wanted("man", count, replace(SETTINGS, steps=2), folder)
+    return Wanted("man", count, replace(SETTINGS, resolution_px=64, steps=2), folder)
 
 
 @pytest.mark.slow
