@@ -335,9 +335,10 @@ def test_each_method_is_trained_and_says_how_its_file_is_used(
     assert payload["plan"] == {"goal": "face-quick", "steps": 60}
 
 
-def test_all_methods_are_compared_on_the_same_photos_each_with_what_it_has_of_the_users_settings(
-    visit: Visit, studio: Studio
+def test_all_methods_are_compared_each_with_what_it_has_of_the_settings_and_each_job_shows_the_table_ever_after(
+    visit: Visit, studio: Studio, client: TestClient
 ) -> None:
+    """Also when somebody else was trained since."""
     visitor = laid_out(visit, "fb" * 16, "Lia")
     visitor.enter(method=Method.TEXTUAL_INVERSION.value, plan_vectors=6)
     visitor.refresh()
@@ -362,6 +363,18 @@ def test_all_methods_are_compared_on_the_same_photos_each_with_what_it_has_of_th
     told = visitor.text("offer")
     assert "“Photos alone” is left out" in told and "has not the size of a usual" in told and "--fetch" not in told
     assert "Photos alone" not in said
+    visitor = trained(visit, "f8" * 16, "Zoe")
+    assert visitor.text("comparison") == ""
+    jobs = {named(job): job for job in visitor.value("jobs").split('<li class="pa-job"')[1:]}
+    assert text("compare.title") not in jobs.pop("Training · Zoe · LoRA")
+    mine = [job for name, job in jobs.items() if "Lia" in name]
+    assert len(mine) == len(Method)
+    for job in mine:
+        folded = job[job.index('<details id="pa-comparison-'):]
+        assert text("compare.title") in folded and folded.count("<tr>") == 1 + len(Method)
+        assert folded.count('alt="Sample picture, Dreambooth"') == 2
+        (address, *_) = re.findall(r'<img src="([^"]*)"', folded)
+        assert client.get(f"/{address}").headers["content-type"].startswith("image/")
 
 
 def test_the_photos_alone_are_compared_too_and_the_table_says_how_to_read_their_row(
@@ -385,13 +398,16 @@ def test_the_photos_alone_are_compared_too_and_the_table_says_how_to_read_their_
     assert all(f"Training · Nga · {name}" in listed for name in ("LoRA", "Dreambooth-LoRA", "Textual Inversion"))
 
 
-def test_a_method_that_failed_stands_in_the_table_with_its_name_the_reason_and_the_remedy(
+def test_of_a_comparison_without_the_photos_alone_a_method_that_failed_is_in_the_table_with_reason_and_remedy(
     visit: Visit, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(studio.host, "learn", failing("dreambooth"))
     visitor = laid_out(visit, "fa" * 16, "Quy")
     visitor.enter(goal="face-quick", compare_one_photo=False)
     visitor.click("compare")
+    assert visitor.text("offer") == ""
+    begun = [view.job.kind for view in studio.jobs.views() if view.job.title == "Quy"]
+    assert begun == [TRAIN] * len(Method)
     visitor.wait(lambda: visitor.text("comparison").count("50%") == len(Method) - 1)
     visitor.wait(lambda: "8 GB were not enough." in visitor.text("comparison"))
     rows = visitor.value("comparison").split("<tr>")
@@ -421,41 +437,9 @@ def test_the_pictures_of_a_comparison_stand_below_what_they_were_asked_for(
     assert 'alt="Sample picture, Dreambooth: a portrait of sks woman, seed 1000"' in shown
 
 
-def test_each_job_of_a_comparison_shows_it_also_when_somebody_else_was_trained_since(
-    visit: Visit, client: TestClient
-) -> None:
-    visitor = laid_out(visit, "fc" * 16, "Yen")
-    visitor.enter(goal="face-quick", compare_one_photo=False)
-    visitor.click("compare")
-    visitor.wait(lambda: visitor.text("comparison").count("50%") == len(Method))
-    visitor = trained(visit, "f8" * 16, "Zoe")
-    assert visitor.text("comparison") == ""
-    jobs = {named(job): job for job in visitor.value("jobs").split('<li class="pa-job"')[1:]}
-    assert text("compare.title") not in jobs.pop("Training · Zoe · LoRA")
-    mine = [job for name, job in jobs.items() if "Yen" in name]
-    assert len(mine) == len(Method)
-    for job in mine:
-        folded = job[job.index('<details id="pa-comparison-'):]
-        assert text("compare.title") in folded and folded.count("<tr>") == 1 + len(Method)
-        assert folded.count('alt="Sample picture, Dreambooth"') == 2
-        (address, *_) = re.findall(r'<img src="([^"]*)"', folded)
-        assert client.get(f"/{address}").headers["content-type"].startswith("image/")
-
-
 def named(job: str) -> str:
     """The title of a job in the list, of its HTML."""
     return unescape(re.findall(r"<strong>([^<]*)</strong>", job)[0])
-
-
-def test_the_photos_alone_can_be_left_out(visit: Visit, studio: Studio) -> None:
-    visitor = laid_out(visit, "fe" * 16, "Oanh")
-    visitor.enter(goal="face-quick", compare_one_photo=False)
-    visitor.click("compare")
-    assert visitor.text("offer") == ""
-    begun = [view for view in studio.jobs.views() if view.job.title == "Oanh"]
-    assert {view.job.kind for view in begun} == {TRAIN} and len(begun) == len(Method)
-    for view in begun:
-        studio.queue.wait(view.job.id, 60)
 
 
 def test_a_running_training_can_be_cancelled(visit: Visit, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
