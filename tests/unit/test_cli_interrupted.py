@@ -78,14 +78,10 @@ def compare(out: Path, *more: object) -> tuple[object, ...]:
     return ("compare", "--photos", *GOOD[:3], "--name", "Anna", "--methods", *METHODS, "--out", out, *more)
 
 
-@pytest.fixture()
-def interrupted(data: Path, tmp_path: Path) -> Said:
-    return Begun(data, PATIENT_TRAINING, *compare(tmp_path / "out", "--json")).ends_by(signal.SIGINT)
-
-
-def test_an_interrupted_comparison_rests_as_a_whole_says_so_and_writes_no_empty_sheet(
-    interrupted: Said, run: Run, data: Path, tmp_path: Path
+def test_an_interrupted_comparison_rests_as_a_whole_says_so_writes_no_empty_sheet_goes_on_and_ends_with_its_table(
+    run: Run, data: Path, tmp_path: Path
 ) -> None:
+    interrupted = Begun(data, PATIENT_TRAINING, *compare(tmp_path / "out", "--json")).ends_by(signal.SIGINT)
     assert interrupted.status == 130, interrupted.err
     told = interrupted.document
     assert (told["methods"], told["files"], told["error"]) == ([], [], None)
@@ -96,6 +92,15 @@ def test_an_interrupted_comparison_rests_as_a_whole_says_so_and_writes_no_empty_
     again = run("train", "--photos", GOOD[0], "--name", "Anna")
     assert again.status == 1
     assert f"jobs resume {told['unfinished'][0]['job'][:8]} --data {data}`), or cancel it." in again.err
+    first = told["unfinished"][0]["job"]
+    assert run("jobs", "resume", first).status == 0
+    so_far = run("compare", "--name", "Anna", "--out", tmp_path / "so-far", "--json")
+    assert (so_far.status, [row["method"] for row in so_far.document["methods"]]) == (0, ["lora"])
+    assert Path(so_far.document["files"][0]).is_file() and len(so_far.document["unfinished"]) == 2
+    done = run("compare", "--name", "Anna", "--resume", "--out", tmp_path / "out", "--json")
+    assert (done.status, done.err) == (0, "")
+    assert {row["method"] for row in done.document["methods"]} == set(METHODS) and done.document["unfinished"] == []
+    assert Path(done.document["files"][0]).is_file()
 
 
 Meanwhile = Callable[[Studio, Job], None]
@@ -240,20 +245,6 @@ def test_a_comparison_is_found_by_the_name_of_ones_own_avatar_and_goes_on_by_its
     for name in ("anna-2", " Anna "):
         done = run("compare", "--name", name, "--resume", "--out", tmp_path / "out", "--json")
         assert (done.status, [row["method"] for row in done.document["methods"]]) == (0, ["lora"]), done.err
-
-
-def test_an_interrupted_comparison_goes_on_and_ends_with_its_table(
-    interrupted: Said, run: Run, tmp_path: Path
-) -> None:
-    first = interrupted.document["unfinished"][0]["job"]
-    assert run("jobs", "resume", first).status == 0
-    so_far = run("compare", "--name", "Anna", "--out", tmp_path / "so-far", "--json")
-    assert (so_far.status, [row["method"] for row in so_far.document["methods"]]) == (0, ["lora"])
-    assert Path(so_far.document["files"][0]).is_file() and len(so_far.document["unfinished"]) == 2
-    done = run("compare", "--name", "Anna", "--resume", "--out", tmp_path / "out", "--json")
-    assert (done.status, done.err) == (0, "")
-    assert {row["method"] for row in done.document["methods"]} == set(METHODS) and done.document["unfinished"] == []
-    assert Path(done.document["files"][0]).is_file()
 
 
 def test_who_has_no_patience_with_a_long_step_is_told_how_the_job_is_seen_and_goes_on(
