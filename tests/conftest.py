@@ -55,12 +55,13 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 @pytest.fixture(scope="session", autouse=True)
-def known_photos() -> Iterator[None]:
-    """No photo is looked at twice in one process."""
-    from tests.seen_before import remember
+def seen_before() -> Iterator[None]:
+    """No photo is looked at twice in one process, and no model of an answer is copied twice."""
+    from tests.seen_before import copy_models_once, remember
 
     with pytest.MonkeyPatch.context() as patch:
         remember(patch)
+        copy_models_once(patch)
         yield
 
 

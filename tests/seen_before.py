@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
@@ -62,3 +63,15 @@ def remember(patch: pytest.MonkeyPatch) -> None:
     for kind in (YuNet, Scrfd):
         detector(kind)
     recogniser()
+
+
+def copy_models_once(patch: pytest.MonkeyPatch) -> None:
+    """FastAPI copies the models of a route's answer for each route of each application, and tests build hundreds of
+    applications. Newer ones keep the copies, as here; the newest make none."""
+    from fastapi import routing, utils
+
+    copied = getattr(routing, "create_cloned_field", None)
+    if copied is None or hasattr(utils, "_CLONED_TYPES_CACHE"):
+        return
+    copies: WeakKeyDictionary[type, type] = WeakKeyDictionary()
+    patch.setattr(routing, "create_cloned_field", lambda field: copied(field, cloned_types=copies))
