@@ -8,20 +8,25 @@ from tiny_wheels import Place, new_environment, write_wheel
 
 
 @pytest.fixture(scope="session")
-def pristine_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pristine") / "venv"
-    new_environment(folder)
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with such an environment as `place` and its wheels, to be copied."""
+    folder = tmp_path_factory.mktemp("pristine")
+    found = _place(folder)
+    new_environment(folder / "venv")
+    found.wheels.mkdir()
+    write_wheel(found.wheels, "colours", "1.0")
+    write_wheel(found.wheels, "shapes", "1.0", requires=("colours<2",))
+    found.pip("install", "-q", "shapes")
     return folder
 
 
 @pytest.fixture()
-def place(pristine_environment: Path, tmp_path: Path) -> Place:
+def place(pristine: Path, tmp_path: Path) -> Place:
     """An environment in which `colours` 1.0 and `shapes` 1.0 are installed."""
-    venv, wheels, data = tmp_path / "venv", tmp_path / "wheels", tmp_path / "data"
-    shutil.copytree(pristine_environment, venv, symlinks=True)
-    wheels.mkdir()
-    found = Place(venv / "bin" / "python", wheels, data)
-    write_wheel(wheels, "colours", "1.0")
-    write_wheel(wheels, "shapes", "1.0", requires=("colours<2",))
-    found.pip("install", "-q", "shapes")
-    return found
+    for name in ("venv", "wheels"):
+        shutil.copytree(pristine / name, tmp_path / name, symlinks=True)
+    return _place(tmp_path)
+
+
+def _place(folder: Path) -> Place:
+    return Place(folder / "venv" / "bin" / "python", folder / "wheels", folder / "data")

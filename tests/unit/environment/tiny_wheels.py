@@ -7,7 +7,10 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import dataclass, field
+from importlib.metadata import distributions
 from pathlib import Path
+
+from personal_avatar.environment.trainer import key
 
 EXTENSION = Path(__file__).resolve().parents[3] / "extension"
 START = """
@@ -65,8 +68,8 @@ class Place:
         return {**kept, **offline, **self.variables}
 
     def versions(self) -> dict[str, str]:
-        listed = json.loads(self.pip("list", "--format=json"))
-        return {item["name"]: item["version"] for item in listed}
+        (site_packages,) = self.python.parents[1].glob("lib/python*/site-packages")
+        return {item.metadata["Name"]: item.version for item in distributions(path=[str(site_packages)])}
 
     def start(self, *wanted: tuple[str, str], lock: Path | None = None) -> subprocess.CompletedProcess[str]:
         """What install.py does at a start of the WebUI, with these (requirement, module) as the wanted additions."""
@@ -81,12 +84,7 @@ class Place:
         """A list of no packages whose trainer environment is ready, for tests of the additions alone."""
         lock = self.data.parent / "nothing.txt"
         lock.write_text("# nothing\n")
-        ask = "import sys; from pathlib import Path; from personal_avatar.environment.trainer import key; "
-        ask += "print(key(Path(sys.argv[1])))"
-        found = subprocess.run(
-            [str(self.python), "-c", ask, str(lock)], capture_output=True, text=True, check=True,
-            env={**os.environ, "PYTHONPATH": str(EXTENSION)},
-        ).stdout.strip()
+        found = key(lock)  # the Python is the same
         (self.data / "trainer" / f"packages-{found}").mkdir(parents=True, exist_ok=True)
         (self.data / "trainer" / "trainer.json").write_text(json.dumps({"key": found, "versions": {}}))
         return lock
