@@ -1,8 +1,10 @@
 """A Dreambooth checkpoint is a file like the one that it was made from: to diffusers, and tensor by tensor."""
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -20,12 +22,30 @@ FAMILIES = tuple(Family)
 PLAN = DreamboothPlan(text_encoder_learning_rate=1e-6)
 
 
+class Trained(NamedTuple):
+    """One for all tests: they look at it and leave it as it is."""
+
+    base: BaseModelFile
+    model: DiffusionModel
+    file: Path
+
+
 @pytest.fixture(scope="module")
-def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[Family, BaseModelFile]:
-    return {family: make(family, tmp_path_factory.mktemp(family.value), half=True) for family in FAMILIES}
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Family, str], Trained]:
+    """From a base with a suffix."""
+
+    @cache
+    def trained(family: Family, suffix: str) -> Trained:
+        folder = tmp_path_factory.mktemp(family.value)
+        base = make(family, folder, half=True, suffix=suffix)
+        model, file = load(base), folder / "linh.safetensors"
+        train(model, file)
+        return Trained(base, model, file)
+
+    return trained
 
 
-def trained(model: DiffusionModel, file: Path) -> Dreambooth:
+def train(model: DiffusionModel, file: Path) -> Dreambooth:
     method, generator = Dreambooth(model, PLAN), torch.Generator().manual_seed(7)
     method.load({
         name: weight * (1 + 0.2 * torch.randn(weight.shape, generator=generator))
@@ -47,10 +67,10 @@ def from_file(pipe: Any, file: Path, folder: Path) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_diffusers_reads_the_trained_network_from_the_single_file(
-    bases: dict[Family, BaseModelFile], family: Family, tmp_path: Path
+    trained: Callable[[Family, str], Trained], family: Family, tmp_path: Path
 ) -> None:
-    ours, untrained, file = load(bases[family]), load(bases[family]), tmp_path / "linh.safetensors"
-    trained(ours, file)
+    base, ours, file = trained(family, ".safetensors")
+    untrained = load(base)
     read = from_file(pipeline(untrained), file, tmp_path / "folder")
     bare, theirs = answer(untrained), read.unet.state_dict()
     for name, weight in ours.unet.state_dict().items():
@@ -60,8 +80,9 @@ def test_diffusers_reads_the_trained_network_from_the_single_file(
         untrained.unet = read.unet
         untrained.text_encoders = dict(zip(untrained.text_encoders, texts_of(read), strict=True))
         assert torch.allclose(untrained.encode_text([PROMPT])["states"], found["states"], atol=1e-5)
-    assert torch.allclose(answer(untrained), answer(ours), atol=1e-5)
-    assert not torch.allclose(answer(ours), bare, atol=1e-2)
+    wanted = answer(ours)
+    assert torch.allclose(answer(untrained), wanted, atol=1e-5)
+    assert not torch.allclose(wanted, bare, atol=1e-2)
 
 
 def texts_of(pipe: Any) -> list[Any]:
@@ -73,11 +94,9 @@ def texts_of(pipe: Any) -> list[Any]:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
 def test_the_file_has_the_tensors_of_the_base_in_their_formats(
-    family: Family, suffix: str, tmp_path: Path
+    trained: Callable[[Family, str], Trained], family: Family, suffix: str
 ) -> None:
-    base = make(family, tmp_path, half=True, suffix=suffix)
-    model, file = load(base), tmp_path / "linh.safetensors"
-    trained(model, file)
+    base, model, file = trained(family, suffix)
     before, after = read_weights(base.path), load_file(file)
     assert {name: (one.shape, one.dtype) for name, one in after.items()} == {
         name: (one.shape, one.dtype) for name, one in before.items()

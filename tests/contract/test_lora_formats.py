@@ -1,9 +1,12 @@
 """A saved LoRA means the same to others as to us: to diffusers, to the WebUI's names, to the formulas of merging."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -37,7 +40,40 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[Family, BaseModelFil
     return {family: make(family, tmp_path_factory.mktemp(family.value), half=True) for family in FAMILIES}
 
 
-def trained(model: DiffusionModel, file: Path, plan: LoraPlan = PLAN) -> Lora:
+class Trained(NamedTuple):
+    """One for all tests: they look at it and leave it as it is."""
+
+    model: DiffusionModel
+    lora: Lora
+    file: Path
+    answer: torch.Tensor
+
+
+@pytest.fixture(scope="module")
+def trained(
+    bases: dict[Family, BaseModelFile], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Family, bool], Trained]:
+    @cache
+    def trained(family: Family, dora: bool) -> Trained:
+        model, file = load(bases[family]), tmp_path_factory.mktemp("lora") / "a.safetensors"
+        lora = train(model, file, LoraPlan(**{**PLAN.dict(), "dora": dora}))
+        return Trained(model, lora, file, answer(model))
+
+    return trained
+
+
+@pytest.fixture(scope="module")
+def untrained(bases: dict[Family, BaseModelFile]) -> Callable[[Family], DiffusionModel]:
+    """One of each family, that no test changes."""
+    return cache(lambda family: load(bases[family]))
+
+
+@pytest.fixture(scope="module")
+def bare(untrained: Callable[[Family], DiffusionModel]) -> Callable[[Family], torch.Tensor]:
+    return cache(lambda family: answer(untrained(family)))
+
+
+def train(model: DiffusionModel, file: Path, plan: LoraPlan) -> Lora:
     """Weights as after a training, as they are in the file (half precision)."""
     lora, generator = Lora(model, plan), torch.Generator().manual_seed(3)
 
@@ -63,37 +99,37 @@ def products(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_diffusers_adds_the_same_to_the_same_modules(
-    bases: dict[Family, BaseModelFile], family: Family, tmp_path: Path
+    bases: dict[Family, BaseModelFile], trained: Callable[[Family, bool], Trained],
+    bare: Callable[[Family], torch.Tensor], family: Family,
 ) -> None:
-    ours, theirs, file = load(bases[family]), load(bases[family]), tmp_path / "a.safetensors"
-    bare = answer(theirs)
-    lora = trained(ours, file)
-    pipeline(theirs).load_lora_weights(str(file))
-    for prefix, module in ours.modules().items():
+    ours, theirs = trained(family, False), load(bases[family])
+    pipeline(theirs).load_lora_weights(str(ours.file))
+    for prefix, module in ours.model.modules().items():
         mine, others = products(module), products(theirs.modules()[prefix])
         assert set(mine) == set(others)
         assert all(torch.allclose(mine[path], others[path], atol=1e-5) for path in mine)
-    assert len(lora.places()) == sum(len(products(module)) for module in theirs.modules().values())
-    assert torch.allclose(answer(theirs), answer(ours), atol=1e-5)
-    assert not torch.allclose(answer(ours), bare, atol=1e-2)
+    assert len(ours.lora.places()) == sum(len(products(module)) for module in theirs.modules().values())
+    assert torch.allclose(answer(theirs), ours.answer, atol=1e-5)
+    assert not torch.allclose(ours.answer, bare(family), atol=1e-2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_of_a_dora_diffusers_takes_the_low_rank_part_alone_and_warns(
-    bases: dict[Family, BaseModelFile], family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bases: dict[Family, BaseModelFile], trained: Callable[[Family, bool], Trained], family: Family, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As the setting and the README say; diffusers that read magnitudes would fail this, and make them untrue."""
-    ours, theirs, file, warned = load(bases[family]), load(bases[family]), tmp_path / "a.safetensors", []
-    trained(ours, file, LoraPlan(**{**PLAN.dict(), "dora": True}))
+    ours, theirs, warned = trained(family, True), load(bases[family]), []
     monkeypatch.setattr(lora_pipeline.logger, "warning", warned.append)
-    pipeline(theirs).load_lora_weights(str(file))
+    pipeline(theirs).load_lora_weights(str(ours.file))
     assert any("dora_scale" in said for said in warned)
     low_rank, plain = tmp_path / "plain.safetensors", load(bases[family])
-    save_file({key: value for key, value in load_file(file).items() if "dora_scale" not in key}, low_rank)
+    save_file({key: value for key, value in load_file(ours.file).items() if "dora_scale" not in key}, low_rank)
     pipeline(plain).load_lora_weights(str(low_rank))
-    assert torch.equal(answer(theirs), answer(plain))
-    assert not torch.allclose(answer(theirs), answer(ours), atol=1e-2)
+    found = answer(theirs)
+    assert torch.equal(found, answer(plain))
+    assert not torch.allclose(found, ours.answer, atol=1e-2)
 
 
 @pytest.mark.slow
@@ -101,13 +137,13 @@ def test_of_a_dora_diffusers_takes_the_low_rank_part_alone_and_warns(
 @pytest.mark.parametrize("dora", [False, True], ids=["lora", "dora"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_merged_as_the_webui_does_it_the_checkpoint_answers_the_same(
-    bases: dict[Family, BaseModelFile], family: Family, dora: bool, tmp_path: Path
+    bases: dict[Family, BaseModelFile], trained: Callable[[Family, bool], Trained],
+    bare: Callable[[Family], torch.Tensor], family: Family, dora: bool, tmp_path: Path,
 ) -> None:
     """The product that the file means, through the WebUI's own decomposition, added where its names lead to."""
-    file, ours = tmp_path / "a.safetensors", load(bases[family])
-    trained(ours, file, LoraPlan(**{**PLAN.dict(), "dora": dora}))
+    ours = trained(family, dora)
     weights = {name: weight.float() for name, weight in read_weights(bases[family].path).items()}
-    lora, names, decompose = load_file(file), ours.webui_weight_names(), webuis_decomposition()
+    lora, names, decompose = load_file(ours.file), ours.model.webui_weight_names(), webuis_decomposition()
     for key in (key.removesuffix(".alpha") for key in lora if key.endswith(".alpha")):
         down, up = lora[f"{key}.lora_down.weight"].float(), lora[f"{key}.lora_up.weight"].float()
         product = torch.einsum("or,r...->o...", up.flatten(1), down) * float(lora[f"{key}.alpha"]) / down.shape[0]
@@ -118,8 +154,8 @@ def test_merged_as_the_webui_does_it_the_checkpoint_answers_the_same(
         place += product
     merged = replace(bases[family], path=tmp_path / "merged.safetensors")
     save_file(weights, merged.path)
-    assert torch.allclose(answer(load(merged)), answer(ours), atol=1e-4)
-    assert not torch.allclose(answer(ours), answer(load(bases[family])), atol=1e-2)
+    assert torch.allclose(answer(load(merged)), ours.answer, atol=1e-4)
+    assert not torch.allclose(ours.answer, bare(family), atol=1e-2)
 
 
 def part_of(weights: dict[str, torch.Tensor], place: str) -> torch.Tensor:
@@ -130,10 +166,9 @@ def part_of(weights: dict[str, torch.Tensor], place: str) -> torch.Tensor:
 
 @pytest.mark.slow
 def test_magnitudes_have_the_shape_that_the_webui_divides_by_its_norms(
-    bases: dict[Family, BaseModelFile], tmp_path: Path
+    trained: Callable[[Family, bool], Trained]
 ) -> None:
-    trained(load(bases[Family.SD1]), tmp_path / "a.safetensors", LoraPlan(rank=2, conv_rank=2, dora=True))
-    tensors = load_file(tmp_path / "a.safetensors")
+    tensors = load_file(trained(Family.SD1, True).file)
     block = "lora_unet_down_blocks_0"
     assert tensors[f"{block}_resnets_0_conv1.dora_scale"].shape == (1, 32, 1, 1)
     assert tensors[f"{block}_attentions_0_transformer_blocks_0_attn1_to_q.dora_scale"].shape == (1, 32)
@@ -142,17 +177,17 @@ def test_magnitudes_have_the_shape_that_the_webui_divides_by_its_norms(
 
 @pytest.mark.slow
 @with_webui
-def test_our_rule_of_names_is_the_webuis(bases: dict[Family, BaseModelFile]) -> None:
+def test_our_rule_of_names_is_the_webuis(untrained: Callable[[Family], DiffusionModel]) -> None:
     """Of SDXL's UNet the WebUI takes the names as they are, after its rule found none; see `load_network`."""
     theirs = webuis_names()
     for family in (Family.SD1, Family.SD2):
-        keys = [target.key for target in choose_targets(load(bases[family]), PLAN)]
+        keys = [target.key for target in choose_targets(untrained(family), PLAN)]
         keys += [f"lora_unet_up_blocks_{level}_upsamplers_0_conv" for level in range(3)]
         keys += [f"lora_unet_down_blocks_{level}_attentions_{n}_proj_in" for level in range(4) for n in range(2)]
         assert len(keys) > 60
         second = family is Family.SD2
         assert {key: webui_name(key, family) for key in keys} == {key: theirs(key, second) for key in keys}
-    keys = [target.key for target in choose_targets(load(bases[Family.SDXL]), PLAN)]
+    keys = [target.key for target in choose_targets(untrained(Family.SDXL), PLAN)]
     te2 = [key for key in keys if key.startswith("lora_te2")]
     assert {key: webui_name(key, Family.SDXL) for key in te2} == {key: theirs(key, False) for key in te2}
     for key in set(keys) - set(te2):
@@ -208,9 +243,9 @@ def test_a_network_of_the_standard_size_has_the_modules_that_kohya_names(
 
 
 @pytest.mark.slow
-def test_every_text_encoder_has_all_four_projections(bases: dict[Family, BaseModelFile]) -> None:
+def test_every_text_encoder_has_all_four_projections(untrained: Callable[[Family], DiffusionModel]) -> None:
     """The WebUI applies a LoRA to OpenCLIP's joined projections only when it has all of them."""
-    keys = {target.key for target in choose_targets(load(bases[Family.SDXL]), PLAN)}
+    keys = {target.key for target in choose_targets(untrained(Family.SDXL), PLAN)}
     parts = [*(f"self_attn_{letter}_proj" for letter in ("q", "k", "v", "out")), "mlp_fc1", "mlp_fc2"]
     for prefix in ("lora_te1", "lora_te2"):
         own = {key for key in keys if key.startswith(prefix)}
@@ -218,9 +253,9 @@ def test_every_text_encoder_has_all_four_projections(bases: dict[Family, BaseMod
 
 
 @pytest.mark.slow
-def test_late_blocks_leave_the_first_half_alone(bases: dict[Family, BaseModelFile]) -> None:
+def test_late_blocks_leave_the_first_half_alone(untrained: Callable[[Family], DiffusionModel]) -> None:
     plan = LoraPlan(blocks="late", conv_rank=2)
     for family, early in ((Family.SD1, "down_blocks"), (Family.SDXL, "input_blocks")):
-        keys = [target.key for target in choose_targets(load(bases[family]), plan)]
+        keys = [target.key for target in choose_targets(untrained(family), plan)]
         assert keys
         assert not any(early in key for key in keys)
