@@ -2,11 +2,14 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
-from personal_avatar.benchmarks import identity
+from personal_avatar.benchmarks import identity, identity_child, process
 from personal_avatar.benchmarks.identity import MeasuredIdentity
 from personal_avatar.benchmarks.identity_work import (
     ENGINES,
@@ -22,6 +25,7 @@ from personal_avatar.cli import main
 from personal_avatar.errors import Crashed
 
 WORK = IdentityWork(steps=1, turns=2)
+APART = (OURS, PIPELINE)
 LATENTS = {PLAIN: np.full(4, 2.0), OURS: np.ones(4), REFERENCE: np.ones(4), PIPELINE: np.full(4, 1.001)}
 
 
@@ -91,10 +95,23 @@ def test_a_checkpoint_is_not_taken(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_all_engines_come_to_the_same_picture_and_only_the_plain_one_to_another(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Ours and one of diffusers' have the process of their own that all have, for the memory; the others run here."""
+    asked, run = [], process.run
+
+    def run_some(module: str, arguments: Sequence[str], name: str, variables: Mapping[str, str]) -> None:
+        asked.append((module, arguments[0]))
+        if name in APART:
+            run(module, arguments, name, variables)
+        else:
+            with mock.patch.dict(os.environ, variables):
+                assert identity_child.main(arguments) == 0
+
+    monkeypatch.setattr(process, "run", run_some)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     words = ["--resolution", "64", "--steps", "2", "--rounds", "1", "--precision", "fp32", "--json"]
     assert main(["bench", "speed", "--identity", *words, "--data", str(tmp_path)]) == 0
     document = json.loads(capsys.readouterr().out)
+    assert asked == [(identity_child.__name__, names) for names in ("", *ENGINES, ",".join(ENGINES))]
     assert [row["engine"] for row in document["results"]] == list(ENGINES)
     assert document["relative_difference"] < 1e-4
     assert document["relative_difference_to_pipeline"] < 1e-4
@@ -102,7 +119,8 @@ def test_all_engines_come_to_the_same_picture_and_only_the_plain_one_to_another(
     assert document["work"]["precision"] == "float32"
     for row in document["results"]:
         assert row["seconds_per_step"] > 0
-        assert 0.3 < row["peak_memory_gb"] < 4
+        assert row["peak_memory_gb"] > 0.3
+    assert all(row["peak_memory_gb"] < 4 for row in document["results"] if row["engine"] in APART)
 
 
 @pytest.mark.slow
