@@ -287,6 +287,11 @@
         labelControls(root);
     }
 
+    // Two frames later: gradio draws what an event changed in the next one.
+    function onceDrawn(then) {
+        window.requestAnimationFrame(() => window.requestAnimationFrame(then));
+    }
+
     function pressByKey(event) {
         const wanted = event.key === "Enter" || event.key === " ";
         if (wanted && event.target.matches && event.target.matches("#personal_avatar_root div[role=button]")) {
@@ -305,10 +310,10 @@
         const next = (buttons.indexOf(event.target) + steps[event.key] + buttons.length) % buttons.length;
         buttons[next].click();
         event.preventDefault();
-        window.requestAnimationFrame(() => window.requestAnimationFrame(() => {
+        onceDrawn(() => {
             complete();
             list.children[next].focus();
-        }));
+        });
     }
 
     // -- keeping what the user has in hand when a part of the page is replaced
@@ -499,6 +504,9 @@
     document.addEventListener("click", (event) => {
         if (event.target.closest) {
             noteBegin(event.target);
+            if (event.target.closest("#personal_avatar_root")) {
+                onceDrawn(complete); // a fold that opens changes a class, which nobody watches
+            }
         }
         const target = event.target.closest ? event.target.closest("[data-pa-press]") : null;
         if (target && event.isTrusted && rescued === target.id) {
