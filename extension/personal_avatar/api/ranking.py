@@ -116,7 +116,7 @@ class RankingApi:
 
     def ranked_table(self, job_id: str = JOB_ID, sort: Sort = SORT, which: list[One] = FILTERS) -> Response:  # type: ignore[valid-type]
         """The pictures of a ranking as CSV, by any score."""
-        return Response(self.studio.rankings.table(job_id, sort.value, which), media_type="text/csv; charset=utf-8")
+        return Response(self.studio.rankings.table(job_id, sort.value, which), media_type="text/csv")
 
     def similar(self, job_id: str = JOB_ID, n: int = NUMBER, count: int = COUNT) -> SimilarDocument:
         """More like this: what to ask for, and the nearest pictures of the job."""

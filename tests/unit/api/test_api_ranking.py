@@ -39,7 +39,7 @@ def test_pictures_are_ranked_and_told_without_paths(client: TestClient, studio: 
     assert "/" not in images[0]["path"] and images[0]["scores"]["overall"] > images[2]["scores"]["overall"]
     assert client.get(images[0]["url"]).headers["content-type"] == "image/png"
     table = client.get(f"{PREFIX}/jobs/{job['id']}/ranked.csv", params={"sort": "likeness", "filter": "likeness>=0.1"})
-    assert table.headers["content-type"].startswith("text/csv")
+    assert table.headers["content-type"] == "text/csv; charset=utf-8"
     assert len(list(csv.DictReader(io.StringIO(table.text)))) == 3
     near = client.get(f"{PREFIX}/jobs/{job['id']}/images/0/similar", params={"count": 2}).json()
     assert len(near["nearest"]) == 2 and "image" not in near["request"]
