@@ -66,7 +66,7 @@ def serve(args: Namespace, terminal: Terminal) -> int:
     rules = rules_from(pairs(args.pairs), os.environ)
     accounts = door.accounts_from(args.auth, args.api_auth, os.environ)
     try:
-        app.serve(args.host, args.port, args.data, args.checkpoint, rules, accounts)
+        app.serve(args.host, args.port, args.data, args.checkpoint, rules, accounts, args.known_as)
     except KeyboardInterrupt:
         terminal.complain("Stopped; jobs that run go on and are found again.")
     return DONE

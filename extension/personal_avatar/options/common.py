@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 from personal_avatar.storage import nearest_there
 
 Commands = argparse._SubParsersAction
+HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 def command(commands: Commands, name: str, runs: str, text: str, json: bool = True) -> argparse.ArgumentParser:
@@ -50,6 +52,19 @@ def seed(text: str) -> int:
     if number is None or not -1 <= number < 2**32:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from -1 to {2**32 - 1}")
     return number
+
+
+def host_name(text: str) -> str:
+    """The name of a host, as browsers send it: in small letters, and those beyond ASCII in their code."""
+    try:
+        name = text.lower().encode("idna").decode("ascii")
+    except UnicodeError:
+        name = ""
+    if not HOST_NAME.fullmatch(name):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not the name of a host; write it like avatars.example.com, without https://, port and path"
+        )
+    return name
 
 
 def folder(text: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from personal_avatar.options.codes import METHODS, RULES, STATES
-from personal_avatar.options.common import Commands, checkpoint, command, count, results
+from personal_avatar.options.common import Commands, checkpoint, command, count, host_name, results
 from personal_avatar.weights.registry import offers
 
 
@@ -34,6 +34,9 @@ def serve(commands: Commands) -> None:
     parser = command(commands, "serve", "machine:serve", "the app without a WebUI: the same tab, the same API", False)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=7865)
+    parser.add_argument("--known-as", nargs="+", action="extend", default=[], type=host_name, metavar="NAME",
+                        help="names of a proxy in front, such as avatars.example.com, by which page and API are called "
+                        "besides localhost (any name may be used with another --host than this machine's own)")
     parser.add_argument("--auth", default="", metavar="NAME:PASSWORD,...",
                         help="people who may come in, on the page and by the API, where each acts for itself; or "
                         "$PERSONAL_AVATAR_AUTH, which other users of this machine cannot read")

@@ -17,24 +17,23 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from personal_avatar.api.guard import Accounts
 from personal_avatar.documents import API_PREFIX
 from personal_avatar.errors import HostError
 from personal_avatar.host import Rules
-from personal_avatar.standalone.door import Door, OwnFiles, OwnPages
+from personal_avatar.standalone.door import Door, OwnFiles, OwnNames, OwnPages
 from personal_avatar.studio import Studio
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 INSTALLED = Path(sys.prefix) / "share" / "personal-avatar"  # where a wheel puts what lies in the repository's root
 TEMPORARY = "personal-avatar-"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-OWN_NAMES = ("127.0.0.1", "localhost", "[")  # starlette cuts "[::1]:7865" at its first colon; no name begins so
+OWN_NAMES = ("127.0.0.1", "localhost", "[")  # "[::1]:7865" is cut at its first colon; no name begins so
 OPEN_TO_ALL = (
-    "WARNING: everybody who reaches this address can see and erase all avatars and photos. Give accounts by --auth and "
-    "--api-auth, or listen on 127.0.0.1.\n"
+    "WARNING: everybody who reaches this address{also} can see and erase all avatars and photos. Give accounts by "
+    "--auth and --api-auth, or {other}.\n"
 )
 HEAD = (
     '<link rel="stylesheet" href="personal-avatar/page/style.css">'
@@ -51,8 +50,7 @@ class PortTaken(HostError):
 def build_app(studio: Studio, hosts: Sequence[str] = ("*",), accounts: Accounts = Accounts()) -> FastAPI:  # noqa: B008
     """API and page; the studio must be opened by the caller (see `serve`).
 
-    `hosts`: names by which browsers may call us, so that no web page reaches us through a name of its own. `accounts`:
-    who may come in; everybody where there are none.
+    `hosts`: names by which we may be called, "*" for any. `accounts`: who may come in; everybody where there are none.
     """
     from personal_avatar.api.routes import build_router
 
@@ -62,7 +60,8 @@ def build_app(studio: Studio, hosts: Sequence[str] = ("*",), accounts: Accounts 
     app.add_middleware(UploadLimit, limit_bytes=studio.host.rules().upload_bytes)
     app.add_middleware(OwnFiles)
     app.add_middleware(OwnPages)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    if "*" not in hosts:
+        app.add_middleware(OwnNames, names=hosts)
     mount_page(app, studio)
     return app
 
@@ -194,9 +193,10 @@ class UploadLimit:
 
 def serve(
     host: str = "127.0.0.1", port: int = 7865, data: Path | None = None, checkpoint: str = "",
-    rules: Rules = Rules(), accounts: Accounts = Accounts(),  # noqa: B008
+    rules: Rules = Rules(), accounts: Accounts = Accounts(), known_as: Sequence[str] = (),  # noqa: B008
 ) -> None:
-    """Serve until interrupted. Raises `PortTaken`, or what the host raises when it cannot start."""
+    """Serve until interrupted. `known_as`: names of a proxy in front of us. Raises `PortTaken`, or what the host raises
+    when it cannot start."""
     import uvicorn
 
     _check_port(host, port)
@@ -206,17 +206,25 @@ def serve(
         os.environ["GRADIO_TEMP_DIR"] = folder
         from personal_avatar.standalone.host import StandaloneHost
 
-        own = StandaloneHost(data, host in LOOPBACK, rules)
+        own = StandaloneHost(data, host in LOOPBACK and not known_as, rules)
         if checkpoint:
             own.choose_checkpoint(checkpoint)
         studio = Studio(own)
         studio.open()
         shown = f"[{host}]" if ":" in host else host
         sys.stderr.write(f"Personal Avatar: http://{shown}:{port}/  (data in {own.folders().data})\n")
-        if host not in LOOPBACK and not (accounts.persons or accounts.services):
-            sys.stderr.write(OPEN_TO_ALL)
-        app = build_app(studio, OWN_NAMES if host in LOOPBACK else ["*"], accounts)
+        if not (accounts.persons or accounts.services):
+            sys.stderr.write(_warning(host, known_as))
+        app = build_app(studio, [*OWN_NAMES, *known_as] if host in LOOPBACK else ["*"], accounts)
         asyncio.run(uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning")).serve())
+
+
+def _warning(host: str, known_as: Sequence[str]) -> str:
+    """What is said where there are no accounts; nothing where only this machine can call."""
+    if host not in LOOPBACK:
+        return OPEN_TO_ALL.format(also="", other="listen on 127.0.0.1")
+    names = " or ".join(known_as)
+    return OPEN_TO_ALL.format(also=f" as {names}", other="let the proxy ask for them") if names else ""
 
 
 def _sweep() -> None:

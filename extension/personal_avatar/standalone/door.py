@@ -1,5 +1,5 @@
-"""Who may come in where there is no WebUI that asks: no pages of other sites, nobody who would send us elsewhere, and
-where there are accounts nobody but those who have one.
+"""Who may come in where there is no WebUI that asks: nobody who calls us by another's name, no pages of other sites,
+nobody who would send us elsewhere, and where there are accounts nobody but those who have one.
 
 The API asks for accounts by itself (api/guard.py). Browsers are asked by HTTP Basic, and known by a cookie afterwards,
 as not all of them send a name and password with the connection by which the page hears of what goes on.
@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.cookies import CookieError, SimpleCookie
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
@@ -27,6 +27,7 @@ from personal_avatar.errors import BadInput, InvalidSettings
 PERSONS, SERVICES = "PERSONAL_AVATAR_AUTH", "PERSONAL_AVATAR_API_AUTH"
 COOKIE = "personal_avatar_came_in"
 CALLS = ("http", "websocket")
+MOST_TOLD, LONGEST_NAME = 20, 253  # whoever calls chooses the name
 ELSEWHERE = re.compile(r"/file[=/]\s*([a-z][a-z0-9+.-]+:|[/\\]{2})", re.IGNORECASE)  # one letter is a drive of Windows
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,39 @@ def _pairs(option: str, text: str) -> dict[str, str]:
     if not all(name and password for name, _, password in found):
         raise InvalidSettings(f"{option} has a part that is not of the form name:password.")
     return {name: password for name, _, password in found}
+
+
+class UnknownHost(BadInput):
+    code, http_status = "UNKNOWN_HOST", 403
+
+
+class OwnNames:
+    """ASGI middleware: we are called by names of ours alone, so that no page reaches us through a name of its own."""
+
+    def __init__(self, app: ASGIApp, names: Sequence[str]) -> None:
+        self._app, self._names = app, frozenset(names)
+        self._told: set[str] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in CALLS or (name := _name_in(scope)) in self._names:
+            await self._app(scope, receive, send)
+            return
+        error = UnknownHost(f"This server is not known as {name[:LONGEST_NAME]!r}.")
+        self._tell(error)
+        await _turn_away(answer(error), scope, receive, send)
+
+    def _tell(self, error: UnknownHost) -> None:
+        if error.message in self._told or len(self._told) == MOST_TOLD:
+            return
+        self._told.add(error.message)
+        log.warning("%s", error)
+        if len(self._told) == MOST_TOLD:
+            log.warning("What other names are refused is told no more.")
+
+
+def _name_in(scope: Scope) -> str:
+    """The name by which we are called, without a port."""
+    return Headers(scope=scope).get("host", "").partition(":")[0].lower()
 
 
 class OwnPages:

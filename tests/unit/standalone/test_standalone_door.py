@@ -1,17 +1,21 @@
 """Without a WebUI that asks, we ask: page, files and API are for those who have an account."""
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 from personal_avatar.api.guard import Accounts
+from personal_avatar.cli import main
 from personal_avatar.errors import InvalidSettings
+from personal_avatar.options.common import host_name
 from personal_avatar.standalone.app import OWN_NAMES, build_app
-from personal_avatar.standalone.door import COOKIE, PERSONS, SERVICES, accounts_from
+from personal_avatar.standalone.door import COOKIE, MOST_TOLD, PERSONS, SERVICES, accounts_from
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.studio import Studio
 from starlette.websockets import WebSocketDisconnect
@@ -94,10 +98,100 @@ def open_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient
 
 
 @pytest.mark.parametrize(("name", "status"), [
-    ("127.0.0.1:7865", 200), ("localhost:7865", 200), ("[::1]:7865", 200), ("evil.example:7865", 400), ("::1", 400),
+    ("127.0.0.1:7865", 200), ("localhost:7865", 200), ("[::1]:7865", 200), ("evil.example:7865", 403), ("::1", 403),
 ])
 def test_only_names_of_this_machine_are_answered(open_client: TestClient, name: str, status: int) -> None:
     assert open_client.get("/personal-avatar/v1/health", headers={"host": name}).status_code == status
+
+
+def test_who_calls_by_another_name_is_told_which_option_would_let_him(open_client: TestClient) -> None:
+    for path in ("/", "/config", f"{V1}/health"):
+        answer = open_client.get(path, headers={"host": "avatars.example.com"})
+        assert answer.headers["content-type"] == "application/problem+json"
+        told = answer.json()
+        assert told["code"] == "UNKNOWN_HOST" and "--known-as" in told["hint"]
+        assert "'avatars.example.com'" in told["detail"]
+    assert said_on_connecting(open_client, {"host": "avatars.example.com"}) == ""
+
+
+def test_each_name_that_is_refused_is_told_once_in_the_console_and_not_for_ever(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = TestClient(build_app(Studio(StandaloneHost(tmp_path / "data")), OWN_NAMES))
+    for _ in range(3):
+        client.get(f"{V1}/health", headers={"host": "Avatars.example.com:443"})
+    assert caplog.text.count("avatars.example.com'") == 1 and "--known-as" in caplog.text
+    for number in range(3 * MOST_TOLD):
+        client.get(f"{V1}/health", headers={"host": f"{number}.example.com"})
+    assert caplog.text.count("not known as") == MOST_TOLD and caplog.text.count("no more") == 1
+
+
+PROXY = "https://avatars.example.com"
+
+
+@pytest.fixture(scope="module")
+def behind_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient, str]]:
+    """A client of what `serve` serves by the name of a proxy, and what it said when it started."""
+    apps: list[Any] = []
+
+    async def keep(server: uvicorn.Server) -> None:
+        apps.append(server.config.app)
+
+    said, data = io.StringIO(), tmp_path_factory.mktemp("proxy") / "data"
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(said):
+        patch.setattr(uvicorn.Server, "serve", keep)
+        patch.setenv("GRADIO_TEMP_DIR", "")  # put back afterwards
+        main(["serve", "--port", "0", "--data", str(data), "--known-as", "Avatars.Example.com", "bilder.example"])
+    yield TestClient(apps[0], base_url=PROXY), said.getvalue()
+
+
+def test_page_and_api_are_reached_by_the_name_of_a_proxy(behind_proxy: tuple[TestClient, str]) -> None:
+    client, _ = behind_proxy
+    for name in ("avatars.example.com", "avatars.example.com:8443", "bilder.example", "localhost:7865"):
+        for path in ("/", "/config", f"{V1}/health"):
+            assert client.get(path, headers={"host": name}).status_code == 200
+    assert client.get("/", headers={"host": "www.avatars.example.com"}).json()["code"] == "UNKNOWN_HOST"
+
+
+@pytest.mark.parametrize(("headers", "ours"), [
+    ({"Origin": PROXY, "Sec-Fetch-Site": "same-origin"}, True),
+    ({"Origin": PROXY}, True),
+    *((headers, False) for headers in OTHER_SITES),
+    ({"Origin": f"{PROXY}:3000"}, False),
+    ({"Origin": "https://bilder.example"}, False),
+])
+def test_behind_a_proxy_our_page_works_and_those_of_other_sites_change_nothing(
+    behind_proxy: tuple[TestClient, str], headers: dict[str, str], ours: bool
+) -> None:
+    client, _ = behind_proxy
+    answer = client.post(f"{V1}/photos/lint", content=b'{"captions": {"a": "b"}}', headers=headers)
+    assert answer.status_code == (200 if ours else 403)
+    assert said_on_connecting(client, headers) == ("send_hash" if ours else "")
+
+
+def test_who_comes_by_a_proxy_does_not_sit_at_this_machine(behind_proxy: tuple[TestClient, str]) -> None:
+    client, said = behind_proxy
+    answer = client.post(f"{V1}/images/rank", json={"references": ["eA=="], "folder": "/"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "WRONG_STATE")
+    assert "everybody who reaches this address as avatars.example.com or bilder.example can see" in said
+
+
+@pytest.mark.parametrize("wrong", [
+    "https://avatars.example.com", "avatars.example.com/", "avatars.example.com:443", "*.example.com", "*", "a..b", "",
+    "a b", "-a",
+])
+def test_what_is_no_name_of_a_host_is_refused_by_the_command_line(
+    wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", f"--known-as={wrong}"])
+    assert caught.value.code == 2 and "is not the name of a host; write it like" in capsys.readouterr().err
+
+
+def test_a_name_is_known_as_browsers_write_it() -> None:
+    assert [host_name(name) for name in ("Ảnh.example", "my_app", "192.168.1.20")] == [
+        "xn--nh-k5s.example", "my_app", "192.168.1.20",
+    ]
 
 
 @pytest.mark.parametrize(("path", "body"), [
