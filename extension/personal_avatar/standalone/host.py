@@ -15,13 +15,14 @@ from personal_avatar import room
 from personal_avatar.commandline import default_data_folder
 from personal_avatar.domain import Advice, BaseModelFile, Face, Method, Style
 from personal_avatar.environment import free
-from personal_avatar.errors import NotFound
+from personal_avatar.errors import DiskFull, NotFound, NotWritable
 from personal_avatar.host import Folders, Picture, PictureRequest, Rules, TrainerPython
 from personal_avatar.jobs.neighbours import Neighbourhood
 from personal_avatar.jobs.sharing import ON_PROCESSOR_S, TIMEOUT_S, yielded
 from personal_avatar.jobs.store import JobStore
-from personal_avatar.naming import let_go
+from personal_avatar.naming import let_go, named
 from personal_avatar.pictures import covering
+from personal_avatar.problems import stated
 from personal_avatar.prompts import split_networks
 from personal_avatar.room import Peaks, Size
 from personal_avatar.standalone.checkpoints import CheckpointShelf
@@ -62,9 +63,9 @@ class StandaloneHost:
         )
 
     def folders(self) -> Folders:
-        """Our folders; they are made when they are missing."""
+        """Our folders; they are made when they are missing. Raises `NotWritable`."""
         for folder in (self._folders.loras, self._folders.embeddings, self._folders.checkpoints):
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder)
         return self._folders
 
     def rules(self) -> Rules:
@@ -89,7 +90,9 @@ class StandaloneHost:
         return base
 
     def try_checkpoint(self, wanted: str) -> BaseModelFile:
-        """Use a checkpoint in this process alone, until `keep_checkpoint`. Raises `BaseNotFound`, `BaseUnsupported`."""
+        """Use a checkpoint in this process alone, until `keep_checkpoint`. Raises `BaseNotFound`, `BaseUnsupported`,
+        `NotWritable`."""
+        self.folders()  # one of them keeps its hash
         base = self.shelf.find(wanted)
         refuse_unfit(base)
         self._passing = str(base.path)
@@ -253,3 +256,14 @@ class StandaloneHost:
     def styles(self) -> tuple[Style, ...]:
         """The user's own, from `styles.csv` in the data folder, in the WebUI's format."""
         return read_styles(self._data / "styles.csv")
+
+
+def _make(folder: Path) -> None:
+    """Unless it is there. Raises `NotWritable`; `OSError` where the disk is full."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if isinstance(named(error), DiskFull):
+            raise
+        said = {"folder": error.filename, "cause": error.strerror}
+        raise stated(NotWritable, "failure.closed", "error.NOT_WRITABLE.data.hint", **said) from error
