@@ -38,3 +38,17 @@ def test_a_file_in_the_place_of_a_folder_of_models_is_named(
     (tmp_path / "models").write_text("mine")
     assert main(["jobs", "--data", str(tmp_path)]) == 1
     assert f"Nothing can be written into {tmp_path / 'models'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [
+    ["gallery", "--data", ""], ["jobs", "--data="],
+    ["compare", "--name", "x", "--out", ""], ["restore", "a.png", "--out="],
+])
+def test_an_empty_name_of_a_folder_is_not_the_one_that_the_shell_is_in(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2 and "'' names no folder" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -68,7 +68,9 @@ def host_name(text: str) -> str:
 
 
 def folder(text: str) -> Path:
-    """A folder, whether or not it is there yet."""
+    """A folder, whether or not it is there yet. Nothing at all, as of a variable that is not set, is none."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' names no folder")
     place = _nearest(text)
     if not place.is_dir():
         where = "is" if place == Path(text).absolute() else f"lies below {str(place)!r}, which is"
