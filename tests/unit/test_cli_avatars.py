@@ -94,6 +94,12 @@ def document(said: tuple[int, str, str]) -> Any:
     return json.loads(said[1])
 
 
+def test_one_avatar_is_refused_where_all_are_listed(studio: Studio, say: Say) -> None:
+    saved(studio, "anna", "Anna")
+    status, out, complaint = say("list", "anna")
+    assert (status, out) == (2, "") and "about all avatars: 'anna' says nothing. Leave it out." in complaint
+
+
 def test_avatars_are_listed(studio: Studio, say: Say, tmp_path: Path) -> None:
     assert say()[1] == "There are no avatars yet.\n"
     trained(studio, saved(studio, "anna", "Anna"), tmp_path / "own.png")

@@ -133,6 +133,15 @@ def test_what_is_missing_in_the_command_is_said(say: Say, words: list[str]) -> N
     assert status == 2 and f"Write: personal-avatar gallery {words[0]}" in complaint
 
 
+@pytest.mark.parametrize("words", [
+    ["list", "--sort", "nope"], ["list", "--sort", "quality"], ["list", "--filter", "x>=1"], ["--filter", "favourite"],
+    ["favourite", "a", "0", "--sort", "quality"], ["delete", "a", "0", "--filter", "likeness<=0.2"],
+])
+def test_order_and_limits_are_refused_where_they_choose_nothing(say: Say, words: list[str]) -> None:
+    status, out, complaint = say(*words)
+    assert (status, out) == (2, "") and "--sort and --filter choose among the pictures of one run" in complaint
+
+
 def test_an_empty_gallery_says_so(say: Say) -> None:
     assert say()[1] == "There are no pictures yet.\n"
     assert document(say("--json")) == {"runs": []}

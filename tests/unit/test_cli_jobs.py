@@ -75,6 +75,24 @@ def test_lists_are_filtered_by_user_and_state_and_cut(store: JobStore, say: Say)
     assert "2 older ones" in say("list", "--limit", "1") and "older" not in say("list", "--limit", "0")
 
 
+@pytest.mark.parametrize("number", ["-1", "", "x", "1.5", "1234567890"])
+def test_a_limit_that_is_no_number_of_jobs_is_refused(
+    number: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["jobs", "list", f"--limit={number}", "--data", str(tmp_path)])
+    assert caught.value.code == 2
+    assert f"{number!r} is not a whole number from 0 to 999999999" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("action", ["list", "rebuild"])
+def test_one_job_is_refused_where_all_are_meant(
+    action: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["jobs", action, "abc", "--data", str(tmp_path)]) == 2
+    assert f"jobs {action} is about all jobs: 'abc' says nothing." in capsys.readouterr().err
+
+
 def test_a_list_tells_where_each_job_stands(store: JobStore, say: Say) -> None:
     running = create(store)
     run(store, running, restarts=2)

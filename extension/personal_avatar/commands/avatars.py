@@ -16,6 +16,8 @@ from personal_avatar.terminal import Terminal, table
 def run(args: Namespace, terminal: Terminal) -> int:
     if args.action == "erase" and not args.avatar:
         raise InvalidSettings("No avatar was named.", "Name the avatar: personal-avatar avatars erase NAME_OR_ID")
+    if args.action == "list" and args.avatar:
+        raise InvalidSettings(f"avatars list is about all avatars: {args.avatar!r} says nothing.", "Leave it out.")
     studio = local_studio(args.data)
     if args.action == "list":
         return _list(studio, terminal)

@@ -8,7 +8,7 @@ from typing import Any
 
 from personal_avatar import documents
 from personal_avatar.albums.archive import is_ours
-from personal_avatar.albums.entries import PARTS, Entry, arranged, parts_of, wanted
+from personal_avatar.albums.entries import PARTS, RANK, Entry, arranged, parts_of, wanted
 from personal_avatar.commands.common import DONE, local_studio
 from personal_avatar.commands.jobs import job_named
 from personal_avatar.errors import InvalidSettings
@@ -26,6 +26,9 @@ def run(args: Namespace, terminal: Terminal) -> int:
     if (args.action != "list" and not args.id) or lacks_number or lacks_file:
         wanted_words = f"personal-avatar gallery {args.action} {NEEDED[args.action]}"
         raise InvalidSettings("Something is missing in this command.", f"Write: {wanted_words}")
+    if (args.filter or args.sort != RANK) and not (args.id and args.action in ("list", "export")):
+        said = "--sort and --filter choose among the pictures of one run that are listed or exported."
+        raise InvalidSettings(said, "Leave them out, or write: personal-avatar gallery list ID")
     if args.action == "export" and os.path.lexists(args.out) and not is_ours(args.out):
         raise refused("problem.no_export", "remedy.free_file", file=args.out)
     studio = local_studio(args.data)

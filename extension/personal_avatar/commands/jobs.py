@@ -18,6 +18,8 @@ from personal_avatar.studio.works import manner, method_of
 from personal_avatar.terminal import Terminal, table
 from personal_avatar.wording import span
 
+OF_ALL = ("list", "rebuild")  # actions that are not about one job
+
 
 class Wanted(TypedDict):
     """Which jobs to list."""
@@ -28,6 +30,8 @@ class Wanted(TypedDict):
 
 
 def run(args: Namespace, terminal: Terminal) -> int:
+    if args.id and args.action in OF_ALL:
+        raise InvalidSettings(f"jobs {args.action} is about all jobs: {args.id!r} says nothing.", "Leave it out.")
     studio = local_studio(args.data)
     if args.action == "list":
         return _list(studio, args, terminal)
@@ -56,7 +60,7 @@ def _list(studio: Studio, args: Namespace, terminal: Terminal) -> int:
     settle(studio)
     states = [State(name) for name in args.state] if args.state else None
     wanted: Wanted = {"user_id": args.user, "states": states, "kind": args.kind}
-    views = studio.jobs.views(**wanted, limit=max(args.limit, 0) or None)
+    views = studio.jobs.views(**wanted, limit=args.limit or None)
     more = studio.jobs.count(**wanted) - len(views)
     terminal.say(table([_row(studio, view) for view in views]) if views else "There are no jobs.")
     if more > 0:

@@ -40,9 +40,18 @@ def checkpoint(parser: argparse.ArgumentParser) -> None:
 
 def count(text: str) -> int:
     """A whole number above zero, of at most nine digits."""
-    digits = text.lstrip("0")
-    if not digits.isdecimal() or len(digits) > 9 or not int(digits):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 999999999")
+    return _whole(text, 1)
+
+
+def limit(text: str) -> int:
+    """How many at most; 0: all."""
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    digits = text.lstrip("0") or text[-1:]
+    if not digits.isdecimal() or len(digits) > 9 or int(digits) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to 999999999")
     return int(digits)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from personal_avatar.options.codes import METHODS, RULES, STATES
-from personal_avatar.options.common import Commands, checkpoint, command, count, host_name, results
+from personal_avatar.options.common import Commands, checkpoint, command, count, host_name, limit, results
 from personal_avatar.weights.registry import offers
 
 
@@ -70,4 +70,5 @@ def jobs(commands: Commands) -> None:
     parser.add_argument("--state", nargs="+", choices=STATES, metavar="STATE",
                         help=f"list the jobs in these states alone: {' '.join(STATES)}")
     parser.add_argument("--kind", metavar="KIND", help="list the jobs of this kind alone, such as train or create")
-    parser.add_argument("--limit", type=int, default=100, metavar="N", help="list the newest N; 0: all (default: 100)")
+    parser.add_argument("--limit", type=limit, default=100, metavar="N",
+                        help="list the newest N; 0: all (default: 100)")
