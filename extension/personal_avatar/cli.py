@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from personal_avatar import __version__
 from personal_avatar.options import bench, machine, photos, pictures, training
@@ -25,7 +26,7 @@ DECLARED = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (wrong usage exits with 2)."""
-    args = build_parser().parse_args(arguments)
+    args = _parsed(sys.argv[1:] if arguments is None else arguments)
     terminal = Terminal(getattr(args, "json", False))
     module, _, function = args.command.partition(":")
     try:
@@ -38,6 +39,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except Exception as error:  # noqa: BLE001  the border: every error becomes one line
         return _failed(error, terminal, getattr(args, "data", None))
+
+
+class Parser(argparse.ArgumentParser):
+    """Of the program and of each of its commands: wrong usage is told and raised, as `InvalidSettings`."""
+
+    def error(self, message: str) -> NoReturn:
+        from personal_avatar.errors import InvalidSettings
+
+        self.print_usage(sys.stderr)
+        sys.stderr.write(f"{self.prog}: error: {message}\n")
+        raise InvalidSettings(f"{message}.", f"Look at: {self.prog} --help")
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """Ends the program where the words are wrong, with the document where one is wanted."""
+    from personal_avatar.errors import InvalidSettings
+
+    try:
+        return build_parser().parse_args(words)
+    except InvalidSettings as error:
+        Terminal("--json" in words).document({"error": error.to_json()})
+        sys.exit(WRONG_USAGE)
 
 
 def _failed(error: Exception, terminal: Terminal, data: Path | None) -> int:
@@ -63,7 +86,7 @@ def _interrupted(terminal: Terminal) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="personal-avatar", description="Photos in, avatars out.",
         epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. Data: --data, or $PERSONAL_AVATAR_HOME.",
     )

@@ -53,6 +53,26 @@ def test_wrong_usage_is_2(words: list[str], capsys: pytest.CaptureFixture[str]) 
     assert "usage: personal-avatar" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("words", "said"), [
+    (["jobs", "list", "--state", "nope"], "invalid choice: 'nope'"), (["avatars", "--data", __file__], "is a file"),
+    (["photos", "check"], "are required: DIR"), (["jobs", "--no-such"], "unrecognized arguments: --no-such"),
+    (["no-such"], "invalid choice: 'no-such'"),
+])
+def test_wrong_usage_is_a_document_too_where_one_is_wanted(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = []
+    for wanted in (words, [*words, "--json"]):
+        with pytest.raises(SystemExit) as caught:
+            main(wanted)
+        told = capsys.readouterr()
+        assert caught.value.code == 2 and said in told.err
+        answers.append(told.out)
+    error = json.loads(answers[1])["error"]
+    assert answers[0] == "" and error["code"] == "INVALID_SETTINGS" and said in error["message"]
+    assert error["hint"].startswith("Look at: personal-avatar") and error["hint"].endswith(" --help")
+
+
 @pytest.mark.parametrize("words", [
     ["restore", "a.png"], ["demo"], ["photos", "prepare", "x"],
     ["generate", "--avatar", "a", "--style", "s"], ["compare", "--photos", "x", "--name", "a"],
