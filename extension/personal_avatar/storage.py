@@ -87,6 +87,13 @@ def _part_of(path: Path) -> str:
     return f".{short(path.name)}."
 
 
+def try_to_write(folder: Path) -> None:
+    """Make a file in a folder and remove it again. Raises `OSError`."""
+    tried = folder / f".{uuid.uuid4().hex}{_PART}"  # no tempfile: on Windows that tries on and on where it may not
+    tried.open("xb").close()
+    tried.unlink()
+
+
 def nearest_there(path: Path) -> Path | None:
     """The path itself, or the nearest that is there of those above it, be it a folder, a file, or a link that leads
     nowhere; None where nothing is, as on a drive that Windows does not have."""

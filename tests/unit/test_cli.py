@@ -1,6 +1,7 @@
 """The command line as a shell sees it: exit status, one JSON document, one line of complaint."""
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from personal_avatar.commands.train import copied
 from personal_avatar.domain import ONE_PHOTO, Engine, Goal, Method
 from personal_avatar.environment import kohya
 from personal_avatar.options.codes import ENGINES, FORMATS, GOALS, METHODS, SIZES, WAYS
+from personal_avatar.options.common import results
 from personal_avatar.standalone.checkpoints import SHIPPED
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.terminal import Bar
@@ -93,12 +95,31 @@ def test_results_for_what_is_a_file_are_refused_before_anything_is_done(
 def test_results_for_a_folder_that_nothing_may_be_written_to_are_refused_before_anything_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked: list[Path] = []
-    monkeypatch.setattr(os, "access", lambda place, mode: asked.append(place))
+    def refuse(path: Path, mode: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(SystemExit) as caught:
         main(["compare", "--photos", "x", "--name", "a", "--out", str(tmp_path / "new" / "out")])
-    assert (caught.value.code, asked) == (2, [tmp_path])
-    assert f"nothing may be written to {str(tmp_path)!r}; name another folder" in capsys.readouterr().err
+    said = f"nothing can be written to {str(tmp_path)!r} (Permission denied); name another folder"
+    assert caught.value.code == 2 and said in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no such folder")
+@pytest.mark.parametrize("words", [
+    ["compare", "--photos", "x", "--name", "a"], ["generate", "--avatar", "a", "--style", "s"], ["restore", "a.png"],
+])
+def test_where_no_folder_can_be_made_whatever_its_rights_say_is_told_before_anything_is_done(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([*words, "--out", "/proc/x"])
+    assert caught.value.code == 2 and "nothing can be written to '/proc' (" in capsys.readouterr().err
+
+
+def test_looking_whether_results_can_be_written_leaves_nothing(tmp_path: Path) -> None:
+    assert results(str(tmp_path / "new" / "out")) == tmp_path / "new" / "out"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("words", [

@@ -2,11 +2,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from pathlib import Path
 
-from personal_avatar.storage import nearest_there
+from personal_avatar.storage import nearest_there, try_to_write
 
 Commands = argparse._SubParsersAction
 HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]+(\.[a-z0-9_-]+)*")
@@ -90,8 +89,11 @@ def folder(text: str) -> Path:
 def results(text: str) -> Path:
     """Where results go: a folder that can be written to, or be made."""
     path, place = folder(text), _nearest(text)
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise argparse.ArgumentTypeError(f"nothing may be written to {str(place)!r}; name another folder")
+    try:
+        try_to_write(place)
+    except OSError as error:
+        said = f"nothing can be written to {str(place)!r} ({error.strerror}); name another folder"
+        raise argparse.ArgumentTypeError(said) from error
     return path
 
 

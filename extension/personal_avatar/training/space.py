@@ -9,14 +9,13 @@ import shutil
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from personal_avatar import wording
 from personal_avatar.domain import BaseModelFile, Engine
 from personal_avatar.errors import DiskFull, NotWritable
 from personal_avatar.naming import named
 from personal_avatar.problems import stated
-from personal_avatar.storage import nearest_there
+from personal_avatar.storage import nearest_there, try_to_write
 from personal_avatar.training.bench import SHOWN
 from personal_avatar.training.captions import LEADS
 from personal_avatar.training.counts import file_bytes, text_width, trained_numbers
@@ -75,9 +74,7 @@ def refuse_closed(folder: Path) -> None:
     """Raise `NotWritable` where no file can be made in `folder`, nor where it is not there, the folder itself."""
     there = _nearest(folder)
     try:
-        tried = there / f".{uuid4().hex}.part"  # no tempfile: on Windows that tries on and on where it may not write
-        tried.open("xb").close()
-        tried.unlink()
+        try_to_write(there)
     except OSError as error:
         if isinstance(named(error), DiskFull):
             raise
