@@ -9,6 +9,7 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -18,6 +19,7 @@ from personal_avatar.options import bench, machine, photos, pictures, training
 from personal_avatar.terminal import Terminal
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+OF_BOMBS = "Image size .* decompression bomb"  # Pillow says so on the terminal of what we refuse by its name
 DECLARED = (
     machine.demo, machine.doctor, machine.serve, photos.photos, training.train, training.compare, pictures.generate,
     pictures.invent, pictures.rank, pictures.restore, machine.avatars, machine.jobs, pictures.gallery, bench.bench,
@@ -28,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (wrong usage exits with 2)."""
     args = _parsed(sys.argv[1:] if arguments is None else arguments)
     terminal = Terminal(getattr(args, "json", False))
+    warnings.filterwarnings("ignore", OF_BOMBS)
     module, _, function = args.command.partition(":")
     try:
         command = getattr(importlib.import_module(f"personal_avatar.commands.{module}"), function)

@@ -26,6 +26,7 @@ from personal_avatar.options.common import results
 from personal_avatar.standalone.checkpoints import SHIPPED
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.terminal import Bar
+from PIL import Image
 
 from tests.unit.api.house import GOOD, SAMPLES, DrawingHost
 from tests.unit.command_line import ENVIRONMENT, Run, on_drawings
@@ -156,6 +157,15 @@ def test_photos_are_checked(run: Run, tmp_path: Path) -> None:
     of_dog = ("photos", "check", SAMPLES / "no-face.jpg", "--class", "dog")
     assert "1 of 1 photos can be used" in run(*of_dog).out
     assert "NO_FACE" in run(*of_dog, "--set", "faces=needed").out
+
+
+def test_a_photo_of_too_many_pixels_is_refused_by_us_alone(
+    run: Run, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    Image.new("1", (12000, 9000)).save(tmp_path / "wide.png")
+    said = run("photos", "check", tmp_path / "wide.png")
+    assert "TOO_LARGE" in said.out and "wide.png has 12000 x 9000 pixels" in said.out and said.err == ""
+    assert [one for one in recwarn if issubclass(one.category, Image.DecompressionBombWarning)] == []
 
 
 def test_captions_that_no_training_takes_are_told_with_the_check(run: Run, tmp_path: Path) -> None:
