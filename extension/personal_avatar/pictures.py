@@ -35,6 +35,7 @@ PREFIX = "Personal Avatar "  # of what we say in the line with the settings
 # That line of a picture; where it is not the WebUI's, with what was done to a finished one.
 _SETTINGS = re.compile(rf"Steps: |{PREFIX}[\w ]+: ")
 FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+ANIMATIONS = ("GIF", "WEBP", "PNG", "AVIF")  # Pillow's names
 QUALITY = 95
 GLANCE_PX = 256 * 256  # of which a picture is read to know that it is one
 
@@ -73,6 +74,14 @@ def alpha_of(path: Path) -> np.ndarray | None:
             return None
         alpha = np.asarray(upright(file).convert("RGBA").getchannel("A"))
         return None if alpha.min() == 255 else alpha
+
+
+def moves(path: Path) -> bool:
+    """Whether it is an animation, of which `load_picture` reads the first picture. Other files of several, such as a
+    phone's with a preview, are none."""
+    with suppress(UnreadablePhoto), _opened(path) as file:
+        return file.format in ANIMATIONS and bool(getattr(file, "is_animated", False))
+    return False
 
 
 def with_alpha(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:

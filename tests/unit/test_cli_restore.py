@@ -9,6 +9,7 @@ from personal_avatar import storage
 from personal_avatar.domain import Face
 from personal_avatar.pictures import load_picture
 from personal_avatar.storage import short
+from PIL import Image
 
 from tests.unit.api.house import GOOD, SAMPLES, DrawingHost
 from tests.unit.command_line import Run, on_drawings
@@ -70,6 +71,18 @@ def test_pictures_of_one_name_become_files_of_their_own(run: Run, tmp_path: Path
     assert found == ["IMG_0001-restored.png", "IMG_0001-restored-2.png", "IMG_0001-restored-3.png"]
     first, second, again = (load_picture(tmp_path / "out" / name) for name in found)
     assert not np.array_equal(first, second) and np.array_equal(first, again)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_of_an_animation_it_is_told_that_its_first_picture_is_left(run: Run, tmp_path: Path, suffix: str) -> None:
+    waving = tmp_path / f"waving.{suffix}"
+    frames = [Image.fromarray(load_picture(photo)).resize((256, 256)) for photo in (GOOD[0], GOOD[3])]
+    frames[0].save(waving, save_all=True, append_images=frames[1:])
+    asked = ("--reference", GOOD[2], *EVERY, "--set", "min_similarity_drop=0.2", "--out", tmp_path / "out")
+    said = run("restore", waving, GOOD[0], *asked)
+    assert said.status == 0 and len(list((tmp_path / "out").iterdir())) == 2
+    assert said.err == f"{waving} is an animation: only its first picture was restored.\n"
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from personal_avatar.pictures import (
     alpha_of,
     infotext_of,
     load_picture,
+    moves,
     negative_prompt_in,
     prompt_in,
     prompt_of,
@@ -34,6 +35,21 @@ def test_a_saved_picture_comes_back_pixel_by_pixel_with_its_infotext(tmp_path: P
     path = save_picture(noise(), tmp_path / "new" / "a.png", text)
     assert np.array_equal(load_picture(path), noise())
     assert infotext_of(path) == text
+
+
+@pytest.mark.parametrize(("suffix", "frames", "moving"), [
+    ("gif", 2, True), ("webp", 2, True), ("png", 2, True), ("gif", 1, False), ("webp", 1, False), ("png", 1, False),
+    ("mpo", 2, False), ("jpg", 1, False),
+])
+def test_an_animation_is_told_from_a_picture(tmp_path: Path, suffix: str, frames: int, moving: bool) -> None:
+    first, *others = (Image.fromarray(noise() + number) for number in range(frames))
+    first.save(tmp_path / f"a.{suffix}", **({"save_all": True, "append_images": others} if others else {}))
+    assert moves(tmp_path / f"a.{suffix}") is moving
+
+
+def test_what_is_no_picture_is_no_animation(tmp_path: Path) -> None:
+    (tmp_path / "a.gif").write_bytes(b"GIF89a")
+    assert not moves(tmp_path / "a.gif") and not moves(tmp_path / "nothing.gif")
 
 
 def test_an_infotext_in_any_script_survives(tmp_path: Path) -> None:

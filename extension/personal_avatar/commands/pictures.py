@@ -13,12 +13,13 @@ from personal_avatar.errors import AvatarError, BadInput
 from personal_avatar.identities import PictureRestoreSettings
 from personal_avatar.naming import first_line
 from personal_avatar.params import pairs, validated
+from personal_avatar.pictures import moves
 from personal_avatar.storage import short
 from personal_avatar.studio.picking import free
 from personal_avatar.studio.restored import main_face, rows
 from personal_avatar.studio.second_pass import painter_of
 from personal_avatar.terminal import Terminal, table
-from personal_avatar.wording import score
+from personal_avatar.wording import score, text
 
 if TYPE_CHECKING:
     from personal_avatar.restoration.everybody import RestoredPicture
@@ -75,6 +76,8 @@ def restore(args: Namespace, terminal: Terminal) -> int:
             bar(done, len(images))
     for row in found:
         terminal.say(f"{row['path']}: " + (row["out"] or row["reason"]))
+        if row["out"] and moves(Path(row["path"])):
+            terminal.complain(text("log.first_picture", file=row["path"]))
     terminal.document({"images": found})
     if all(row["error"] for row in found):
         terminal.complain(found[0]["reason"])

@@ -13,7 +13,7 @@ from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, SampleMade, Stage
 from personal_avatar.jobs.kept import ARTIFACTS_FOLDER
 from personal_avatar.params import validated
-from personal_avatar.pictures import prompt_of
+from personal_avatar.pictures import moves, prompt_of
 from personal_avatar.storage import write_json
 from personal_avatar.studio.restored import main_face, rows
 from personal_avatar.studio.restoring import RestoreTask
@@ -145,3 +145,5 @@ def _tell(
     emit(SampleMade(str(shown.relative_to(folder)), number, portrait.prompt, portrait.likeness))
     if not found.count:
         emit(Log(text("log.unrestored", file=called, unrestored=found.reason)))
+    elif moves(portrait.path):
+        emit(Log(text("log.first_picture", file=called)))

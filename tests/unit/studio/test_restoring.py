@@ -12,7 +12,7 @@ from personal_avatar.domain import Avatar, Face
 from personal_avatar.errors import InvalidSettings, NoFace, NotFound, RestorerMissing, WrongState
 from personal_avatar.identities import PictureRestoreSettings
 from personal_avatar.jobs import queue
-from personal_avatar.jobs.events import SampleMade
+from personal_avatar.jobs.events import Log, SampleMade
 from personal_avatar.jobs.states import State
 from personal_avatar.pictures import EDITED, infotext_of, load_picture, save_picture, source_of
 from personal_avatar.storage import sha256_of
@@ -190,6 +190,22 @@ def test_a_job_restores_one_picture_after_the_other(studio: Studio, blurred: Pat
     assert any("README.md is left out" in str(event) for event in said)
     assert any("no-face.jpg stays as it is" in str(event) for event in said)
     assert Path(first["restored"]).is_relative_to(studio.jobs.folder(job.id))
+
+
+def test_a_job_says_that_of_an_animation_the_first_picture_is_left(
+    studio: Studio, blurred: Path, tmp_path: Path
+) -> None:
+    frames = [Image.fromarray(one) for one in (blurry(), sharp())]
+    frames[0].save(tmp_path / "waving.webp", save_all=True, append_images=frames[1:], lossless=True)
+    job = studio.restoring.start(RestoreRequest(
+        (tmp_path / "waving.webp", blurred), references=(GOOD[0], GOOD[2]), settings=EVERY
+    ))
+    result = studio.queue.wait(job.id, 60).result
+    assert result is not None and result["restored"] == 2
+    said = [record.event.message for record in studio.events(job.id) if isinstance(record.event, Log)]
+    assert [one for one in said if "animation" in one] == [
+        "waving.webp is an animation: only its first picture was restored."
+    ]
 
 
 def test_a_strangers_picture_says_how_little_it_is_like_the_person(studio: Studio) -> None:
