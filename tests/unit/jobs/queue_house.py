@@ -66,7 +66,7 @@ class House:
     def until(self, test: Callable[[], Any]) -> None:
         end = time.monotonic() + 20
         while not test():
-            assert time.monotonic() < end, "waited in vain"
+            assert time.monotonic() < end, f"waited in vain: {[view.status for view in self.store.views()]}"
             time.sleep(0.02)
 
     def running(self, job: Job) -> int:
