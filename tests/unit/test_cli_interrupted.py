@@ -354,6 +354,20 @@ def test_who_resumes_what_runs_without_its_program_sees_it_to_its_end(
     assert (said.status, said.document["state"], said.document["restarts"]) == (0, "succeeded", 0)
 
 
+def test_who_resumes_what_died_with_its_restarts_used_up_has_it_go_on(
+    killed: list[str], run: Run, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERSONAL_AVATAR_RESTARTS", "0")
+    status = JobStore(data / "jobs").status(killed[0])
+    process.kill(status.pid, status.pid_started_at)
+    until(lambda: not process.alive(status.pid, status.pid_started_at))
+    state = data / "jobs" / killed[0] / "state"
+    state.mkdir()
+    (state / "complete.json").write_text("{}")
+    said = run("jobs", "resume", killed[0][:8], "--json")
+    assert (said.status, said.document["state"], said.document["error"]) == (0, "succeeded", None), said.err
+
+
 def test_a_new_training_is_told_which_job_stands_in_its_way_and_what_helps(
     killed: list[str], run: Run, data: Path
 ) -> None:

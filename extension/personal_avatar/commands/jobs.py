@@ -176,10 +176,10 @@ def _prioritise(studio: Studio, view: JobView, priority: int | None, terminal: T
 
 def _resume(studio: Studio, view: JobView, terminal: Terminal) -> int:
     """Take it up and run it here, to its end or its next rest; also one that waits and that nobody else takes. One
-    whose program is gone may have ended without it: then that is its end."""
+    whose program is gone may have ended without it: then that is its end, unless it failed and can go on."""
     settle(studio)
     ended, interrupted = studio.jobs.view(view.job.id), False
-    if view.status.state in ENDED or ended.status.state not in ENDED:
+    if view.status.state in ENDED or ended.status.state not in ENDED or studio.queue.can_go_on(ended):
         _take_up(studio, ended)
         ended, interrupted = follow(studio, view.job, terminal)
     _say(studio, ended, terminal)
