@@ -48,7 +48,7 @@ def helped(trainer: Trainer, task: TrainTask, job: Path, emit: EventWriter) -> I
     word.
     """
     size = trainer.plan.gpus
-    if size == 1:
+    if size == 1 or trainer.is_over:
         yield
         return
     folder = job / TEAM_FOLDER / uuid.uuid4().hex

@@ -15,7 +15,7 @@ from personal_avatar.training.averaging import Averaged
 from personal_avatar.training.compiling import Regions
 from personal_avatar.training.compute import scaler_for
 from personal_avatar.training.families.model import DiffusionModel
-from personal_avatar.training.methods.base import TrainingMethod
+from personal_avatar.training.methods.base import State, TrainingMethod
 from personal_avatar.training.objective import Objective
 from personal_avatar.training.plan import TrainPlan
 from personal_avatar.training.rates import has_own_schedule
@@ -101,7 +101,7 @@ class Trainer:
         self._checkpoint(hooks)  # one that was due when the training was put away
         good, good_at, spent_s, first = self._good(), self.done, 0.0, self.done
         compiled: set[object] = set()
-        while self.done < self.total and not self.enough:
+        while not self.is_over:
             form = self.objective.form(self._passed)
             compiles = self.regions.on and form not in compiled
             began, before = time.monotonic(), self.done
@@ -164,6 +164,11 @@ class Trainer:
         self._averaged.update()
         self.done += 1
         return True
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no step is left to be made."""
+        return self.done >= self.total or self.enough
 
     @property
     def is_settled(self) -> bool:
@@ -266,14 +271,25 @@ class Trainer:
         Between two steps, when all losses have been looked at.
         """
         return {
-            **{name: getattr(self, name) for name in COUNTS},
-            "losses": list(self.losses),
+            **self.tally(),
             "weights": [weight.detach() for weight in self._parameters()],
             "optimiser": self._optimiser.state_dict(),
             "scaler": self._scaler.state_dict(),
             "averaged": self._averaged.state(),
             "drawn": self.objective.state(),
         }
+
+    def tally(self) -> dict[str, Any]:
+        """The numbers of `state` without its tensors: enough after the last step, when a file holds the weights."""
+        return {**{name: getattr(self, name) for name in COUNTS}, "losses": list(self.losses)}
+
+    def restore_tally(self, tally: dict[str, Any], weights: State) -> None:
+        """Take up what needs no step any more; `weights`: as a checkpoint holds them, from its file. Raises
+        `KeyError`; then nothing has changed."""
+        counts, losses = {name: tally[name] for name in COUNTS}, tally["losses"]
+        self.method.load(weights)
+        self._start_optimiser()  # averages are those weights now
+        self._take(counts, losses)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from there; its tensors become ours. Raises `ValueError` when it belongs to other parameters; then
@@ -288,9 +304,12 @@ class Trainer:
         self.objective.set_state(state["drawn"])
         for weight, known in zip(self._parameters(), state["weights"], strict=True):
             weight.data.copy_(known)
+        self._take(state, state["losses"])
+
+    def _take(self, counts: dict[str, Any], losses: list[float]) -> None:
         for name in COUNTS:
-            setattr(self, name, state[name])
-        self.losses[:] = state["losses"]
+            setattr(self, name, counts[name])
+        self.losses[:] = losses
         self._unseen = []
 
     def start_again(self) -> None:

@@ -2,6 +2,8 @@
 
 The result equals that of an uninterrupted run, on a processor with one thread to the last bit. One thing may differ: a
 loss that blows up goes back to the last good weights, and after a pause those are the ones that it was paused with.
+Where copies of all weights are large, the file of the last step's checkpoint takes their place: what is judged then are
+the weights as that has them.
 """
 
 from __future__ import annotations
@@ -50,6 +52,8 @@ class Keeper:
         self._kept_at = time.monotonic()
         self._retry_at = self._cost_s = 0.0
         self._bare: list[str] | None = None
+        self._file, self._file_at = Path(), (-1, 0)  # of the newest checkpoint
+        self._signed: dict[str, Any] | None = None  # it, where what is kept has no weights of its own
 
     # -- putting away
 
@@ -78,9 +82,26 @@ class Keeper:
         if self._trainer.saved == self._trainer.done:
             if self._is_kept:
                 storing.amend(self._folder, self._facts())
+            elif self._needs_file_alone:
+                self._put()
             self._work.wishes.heed(between_steps=True)
         elif not self._training.method.heavy or self._is_due() or self._base_is_lost:
             self._put()
+
+    @property
+    def relied_on(self) -> Path | None:
+        """The file that the weights were taken from, as no step was left to be made."""
+        return self._file if self._signed and self._needs_file_alone else None
+
+    def rely_on(self, file: Path) -> None:
+        """The checkpoint of this step is in `file`. After the last one nothing else is needed of large weights."""
+        self._file, self._file_at = file, self._here
+        if self._needs_file_alone and not self._is_kept:
+            self._put()
+
+    @property
+    def _needs_file_alone(self) -> bool:
+        return self._training.method.heavy and self._trainer.is_over and self._file_at == self._here
 
     def thin_out(self) -> None:
         """Large checkpoints that are not needed go, once what is kept knows those that take their place: whoever takes
@@ -107,6 +128,8 @@ class Keeper:
         return self._kept == self._here
 
     def _is_due(self) -> bool:
+        if self._training.method.heavy and self._trainer.is_over:
+            return False  # the checkpoint comes next, and is enough
         now = time.monotonic()
         due_at = self._kept_at + max(EVERY_S, RARER * self._cost_s)
         return now >= max(due_at, self._retry_at) and not self._is_kept
@@ -117,7 +140,7 @@ class Keeper:
             return
         began = time.monotonic()
         try:
-            storing.write(self._folder, self._facts(), self._trainer.state())
+            self._write()
         except (OSError, DiskFull) as error:
             if self._retry_at == 0.0:
                 why = error.message if isinstance(error, DiskFull) else str(error)
@@ -126,6 +149,11 @@ class Keeper:
             return
         self._kept, self._kept_at, self._retry_at = self._here, time.monotonic(), 0.0
         self._cost_s = self._kept_at - began
+
+    def _write(self) -> None:
+        self._signed = storing.signed(self._file) if self._needs_file_alone else None
+        tree = self._trainer.tally() if self._signed else self._trainer.state()
+        storing.write(self._folder, self._facts(), tree)
 
     def _is_told(self) -> bool:
         """Whether what is kept of this step also knows that its checkpoint was judged."""
@@ -143,6 +171,7 @@ class Keeper:
             "total": trainer.total,
             "saved": trainer.saved,
             "enough": trainer.enough,
+            "weights": self._signed,
             "seconds": round(training.seconds_before + time.monotonic() - self._work.began_s, 1),
             **self._judged(),
         }
@@ -196,7 +225,14 @@ class Keeper:
             raise Damaged("it belongs to another plan, other photos or another checkpoint")
         facts, tree = storing.read(self._folder)
         found = self._measured(facts)
-        self._trainer.restore({**tree, "saved": facts["saved"], "enough": facts["enough"]})
+        told = {**tree, "saved": facts["saved"], "enough": facts["enough"]}
+        if signed := facts.get("weights"):
+            storing.check(self._work.artifacts, signed)
+            self._file = self._work.artifacts / next(iter(signed))
+            self._trainer.restore_tally(told, self._training.method.read(self._file))
+            self._file_at, self._signed = self._here, signed
+        else:
+            self._trainer.restore(told)
         self._kept, self._training.seconds_before = self._here, float(facts["seconds"])
         self._training.points, self._training.untrained = found
         if facts["ceiling"] is not None:

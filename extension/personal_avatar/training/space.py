@@ -7,15 +7,17 @@ import errno
 import os
 import shutil
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from personal_avatar import wording
 from personal_avatar.domain import BaseModelFile, Engine
 from personal_avatar.errors import DiskFull, NotWritable
+from personal_avatar.jobs.kept import STATE_FOLDER
 from personal_avatar.naming import named
 from personal_avatar.problems import stated
 from personal_avatar.storage import nearest_there, try_to_write
+from personal_avatar.training import storing
 from personal_avatar.training.bench import SHOWN
 from personal_avatar.training.captions import LEADS
 from personal_avatar.training.counts import file_bytes, text_width, trained_numbers
@@ -56,6 +58,8 @@ def refuse_full(task: TrainTask, plan: TrainPlan, folder: Path) -> None:
     """`folder`: of the job; what a training that goes on has left there already is not wanted again. Raises `DiskFull`
     when a disk has not the room, `NotWritable` where there can be no such folder, `BaseNotFound`, `BaseUnsupported`."""
     found = needs(plan, task.base, len(task.photos), task.engine)
+    if (storing.facts_of(folder / STATE_FOLDER) or {}).get("weights"):  # no step is left, and none is kept again
+        found = replace(found, saved=found.saved - found.states * found.state, states=0)
     wanted: dict[int, int] = defaultdict(int)
     places: dict[int, Path] = {}
     for place, size in (

@@ -87,7 +87,7 @@ def read(folder: Path) -> tuple[dict[str, Any], Any]:
     """The facts, and the tree with its tensors on the CPU, in memory of their own. Raises `Damaged`."""
     contents = _contents(folder)
     state = contents["state"]
-    _check(folder / state["generation"], state["files"])
+    check(folder / state["generation"], state["files"])
     return contents["facts"], unpacked(state["tree"], _tensors(folder / state["generation"], state["files"]))
 
 
@@ -150,7 +150,7 @@ def _write_shards(generation: Path, tensors: list[torch.Tensor]) -> dict[str, li
     for rows in _shards(tensors):
         path = generation / f"{len(files)}.safetensors"
         write_tensors(path, {str(row): _on_cpu(tensors[row]) for row in rows})
-        files[path.name] = [path.stat().st_size, sha256_of(path)]
+        files |= signed(path)
     flush_folder(generation)
     return files
 
@@ -201,9 +201,15 @@ def _sum(body: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode("utf-8")).hexdigest()
 
 
-def _check(generation: Path, files: dict[str, list[Any]]) -> None:
+def signed(path: Path) -> dict[str, list[Any]]:
+    """The file's name -> [bytes, SHA-256], as `check` takes it."""
+    return {path.name: [path.stat().st_size, sha256_of(path)]}
+
+
+def check(folder: Path, files: dict[str, list[Any]]) -> None:
+    """Raises `Damaged` when those files are not there as they were signed."""
     for name, (size, digest) in files.items():
-        path = generation / name
+        path = folder / name
         try:
             whole = path.stat().st_size == size and sha256_of(path) == digest
         except OSError:

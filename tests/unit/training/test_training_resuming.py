@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -67,7 +68,9 @@ class Process:
         self.keeper = Keeper(self.work, self.training, self.trainer)
         self.work.wishes.take_over(self.keeper.pause_at, self.trainer.tensors)
 
-    def run(self, pause_after: int = TOTAL + 1) -> None:
+    def run(
+        self, pause_after: int = TOTAL + 1, save: Callable[[int], bool | None] = lambda at: None
+    ) -> None:
         """Raises `PauseTaken` after that step."""
 
         def step(done: int, *_: object) -> None:
@@ -76,7 +79,7 @@ class Process:
             self.work.wishes.heed(between_steps=True)
 
         self.keeper.take_up()
-        hooks = Hooks(step, lambda at: None, lambda said: None, stops=self.keeper.stops, keep=self.keeper.keep)
+        hooks = Hooks(step, save, lambda said: None, stops=self.keeper.stops, keep=self.keeper.keep)
         self.trainer.run(hooks)
 
     def told(self) -> list[str]:
@@ -111,6 +114,70 @@ def test_a_paused_training_is_taken_up_and_ends_as_a_whole_one(
     second.run()
     assert second.trainer.done == TOTAL and second.told() == [f"Going on from step 3 of {TOTAL}."]
     assert same(second.trainer, whole.trainer)
+
+
+def saving(one: Process, relied: list[Path | None], judged: bool = True) -> Callable[[int], bool | None]:
+    """Saves a checkpoint; `relied`: what it relied on instead. Without being `judged` the process is killed then."""
+
+    def save(step: int) -> None:
+        relied.append(one.keeper.relied_on)
+        path = relied[-1] or one.work.artifacts / f"sam-{step}.safetensors"
+        if relied[-1] is None:
+            one.training.method.save(path, {})
+        one.keeper.rely_on(path)
+        if not judged:
+            raise SystemExit
+
+    return save
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("judged", [False, True])
+def test_a_dreambooth_that_is_killed_after_its_last_step_goes_on_from_its_last_checkpoint(
+    judged: bool, process: Callable[..., Process]
+) -> None:
+    """However short it was; what it writes for that is next to nothing."""
+    first, second, third = (process("job", Method.DREAMBOOTH) for _ in range(3))
+    relied: list[Path | None] = []
+    with nullcontext() if judged else pytest.raises(SystemExit):
+        first.run(save=saving(first, relied, judged))
+    file, state = first.work.artifacts / f"sam-{TOTAL}.safetensors", first.work.folder / "state"
+    assert sum(path.stat().st_size for path in state.rglob("*")) < file.stat().st_size / 10
+    second.run(save=saving(second, relied))
+    assert second.told() == [f"Going on from step {TOTAL} of {TOTAL}."]
+    assert relied == ([None] if judged else [None, file]) and second.trainer.saved == second.trainer.done == TOTAL
+    whole, weights = second.training.method.read(file), second.training.method.state()
+    assert second.trainer.losses == first.trainer.losses
+    assert all(torch.equal(whole[name].float(), weights[name]) for name in weights)
+    with second.trainer.as_saved():
+        weights = second.training.method.state()
+    assert all(torch.equal(whole[name].float(), weights[name]) for name in weights)
+    file.write_bytes(file.read_bytes()[:-1])
+    third.keeper.take_up()
+    assert third.trainer.done == 0 and f"the file {file.name} is damaged. It was put aside" in third.told()[-1]
+
+
+@pytest.mark.slow
+def test_a_dreambooth_that_has_learned_enough_needs_no_copy_of_its_weights(process: Callable[..., Process]) -> None:
+    first, second = (process("job", Method.DREAMBOOTH, save_count=TOTAL) for _ in range(2))
+    save = saving(first, [])
+    first.run(save=lambda step: bool(save(step) or step == 2))
+    second.run(save=lambda step: pytest.fail("it was saved and judged before"))
+    assert (second.trainer.done, second.trainer.saved, second.trainer.enough) == (2, 2, True)
+    assert second.keeper.relied_on == first.work.artifacts / "sam-2.safetensors"
+
+
+@pytest.mark.slow
+def test_a_dreambooth_that_pauses_before_its_last_checkpoint_keeps_its_own_weights(
+    process: Callable[..., Process]
+) -> None:
+    """Not those of the checkpoint before."""
+    first, second = (process("job", Method.DREAMBOOTH, save_count=2) for _ in range(2))
+    with pytest.raises(PauseTaken):
+        first.run(TOTAL, saving(first, []))
+    first.control.withdraw(PAUSE)
+    second.keeper.take_up()
+    assert second.keeper.relied_on is None and same(second.trainer, first.trainer)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ import torch
 from personal_avatar.domain import Avatar, BaseModelFile, Engine, Method
 from personal_avatar.errors import DiskFull, NotWritable
 from personal_avatar.jobs.control import Control
+from personal_avatar.training import storing
 from personal_avatar.training.counts import file_bytes, trained_numbers
 from personal_avatar.training.estimate import before_and_after_s, estimate
 from personal_avatar.training.families.files import read_shapes, read_weights
@@ -157,6 +158,21 @@ def test_what_lies_there_already_is_not_wanted_again(
     refuse_full(task, plan, tmp_path / "job")
     with_room(monkeypatch, wanted(task, plan) - 10**6 - 1)
     with pytest.raises(DiskFull):
+        refuse_full(task, plan, tmp_path / "job")
+
+
+def test_where_no_step_is_left_no_room_is_wanted_for_what_pausing_keeps(
+    task: TrainTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = DreamboothPlan(save_count=5)
+    storing.write(tmp_path / "job" / "state", {"weights": {"sam-000004.safetensors": [1, ""]}}, {})
+    there = sum(path.stat().st_size for path in (tmp_path / "job").rglob("*") if path.is_file())
+    found = needs(plan, task.base, len(task.photos))
+    enough = wanted(task, plan) - found.states * found.state - there
+    with_room(monkeypatch, enough)
+    refuse_full(task, plan, tmp_path / "job")
+    with_room(monkeypatch, enough - 1)
+    with pytest.raises(DiskFull, match="< 0.1 MB to go on from"):
         refuse_full(task, plan, tmp_path / "job")
 
 

@@ -37,7 +37,9 @@ def train(work: Work, training: Training, score: Score) -> None:
     def is_enough(step: int) -> bool:
         """Save and score the weights of this step: are they as good as the plan wants them?"""
         training.bench.model.unpark()
-        point = score(step, _saved(work, training, step))
+        path = keeper.relied_on or _saved(work, training, step)
+        keeper.rely_on(path)
+        point = score(step, path)
         keeper.thin_out()
         room.clear()
         return judging.is_enough(training, point, work.plan.stop_at)

@@ -196,14 +196,15 @@ class NodeJob:
 
     def _notes(self, ended: bool) -> list[Note]:
         job, state = self._home / JOB, self._home / JOB / STATE_FOLDER
+        try:
+            kept = notes_of_state(state, self._ledger)  # first: it may rely on a checkpoint, which is there before it
+        except FileNotFoundError:  # a newer state has taken its place; it comes with the next news
+            kept = []
         found = self._ledger.below(job / ARTIFACTS_FOLDER, f"{JOB}/{ARTIFACTS_FOLDER}")
         if ended:
             for name in RESULTS:
                 found += self._ledger.below(self._home / name, name)
-        try:
-            return found + notes_of_state(state, self._ledger)
-        except FileNotFoundError:  # a newer state has taken its place; it comes with the next news
-            return found
+        return found + kept
 
     def read(self, spans: Sequence[Span]) -> list[Piece]:
         """Contents of files that `news` told of. Raises `FileNotFoundError` when one was replaced meanwhile."""
