@@ -1,4 +1,4 @@
-"""Measures the most memory that one training step takes: points for the memory model in training/reckoning.py.
+"""Measures the most memory that one training step takes: points for the memory model in training/planning/reckoning.py.
 
     python tools/measure_memory.py CHECKPOINT --family sd1 --px 512 --method lora --set batch_size=2 [--steps 2]
 
@@ -25,7 +25,7 @@ def main() -> int:
     args = arguments()
     from personal_avatar.domain import BaseModelFile, Family, Method
     from personal_avatar.params import pairs, validated
-    from personal_avatar.training.plan import PLANS
+    from personal_avatar.training.planning.plan import PLANS
 
     method = Method(args.method)
     plan = validated(PLANS[method], {**pairs(args.pairs), "prior_from": "prediction", "vary_captions": False})
@@ -85,8 +85,8 @@ def measured(base: Any, method: Any, plan: Any, args: argparse.Namespace) -> dic
 
 def make_picture(model: Any, px: int) -> None:
     """As checkpoints are judged: so many pictures at once, with guidance, then decoded."""
-    from personal_avatar.training.bench import batch_for
-    from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
+    from personal_avatar.training.evaluation.bench import batch_for
+    from personal_avatar.training.evaluation.samples import SampleSettings, Shot, make_pictures
 
     model.unet.eval()
     make_pictures(model, [Shot("a man", 1)] * batch_for(px), SampleSettings(px, steps=2, batch=batch_for(px)))
@@ -95,9 +95,9 @@ def make_picture(model: Any, px: int) -> None:
 def pictures(model: Any, plan: Any, px: int) -> Any:
     """Random latents, since what they show does not matter."""
     import torch
-    from personal_avatar.training.cache import Latents
-    from personal_avatar.training.reading import text_states
-    from personal_avatar.training.training_set import TrainingSet
+    from personal_avatar.training.data.cache import Latents
+    from personal_avatar.training.data.reading import text_states
+    from personal_avatar.training.data.training_set import TrainingSet
 
     side, captions = px // 8, [CAPTION.format(number=number) for number in range(PICTURES)]
     means = tuple(torch.randn(4, side, side) for _ in captions)

@@ -18,7 +18,7 @@ _COPY = re.compile(r"\d+-([0-9a-f]{12})(-\d+)?(\.\w+)?")  # a photo named by its
 def erase_avatar(folder: Path, last: str, others: Iterable[Path], is_shared: Callable[[Path], bool]) -> list[Path]:
     """See `erase_folder`. `is_shared`: of a link, whether what it leads to is somebody else's, too, and stays;
     of the folder in which all of them lie, too."""
-    from personal_avatar.training.plan import ENLARGED, ORIGINS
+    from personal_avatar.training.planning.plan import ENLARGED, ORIGINS
 
     if is_shared(folder.parent):
         return [*others]

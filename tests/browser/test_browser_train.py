@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from personal_avatar.domain import Goal, Method
-from personal_avatar.training.plan import PLANS
+from personal_avatar.training.planning.plan import PLANS
 from selenium.webdriver.common.keys import Keys
 
 from tests.browser.chrome import NARROW_PX, WIDE_PX, Page

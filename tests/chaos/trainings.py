@@ -11,7 +11,7 @@ import numpy as np
 from personal_avatar.domain import Avatar, BaseModelFile, Family, Method, to_json
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job
-from personal_avatar.training.task import TrainTask
+from personal_avatar.training.planning.task import TrainTask
 
 from tests.chaos.program import ROOT
 from tests.chaos.scene import Broken, Scene

@@ -14,7 +14,7 @@ from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.training.families.files import read_weights
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.dreambooth import Dreambooth
-from personal_avatar.training.plan import DreamboothPlan
+from personal_avatar.training.planning.plan import DreamboothPlan
 from safetensors import safe_open
 from safetensors.torch import load_file
 

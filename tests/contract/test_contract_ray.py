@@ -24,7 +24,7 @@ from personal_avatar.jobs.executors import Executor, RaySettings
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobStore
-from personal_avatar.training.task import TrainTask
+from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.weights.fetch import ensure
 from personal_avatar.weights.registry import SFACE, YUNET
 

@@ -13,7 +13,7 @@ from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.base import Subject
 from personal_avatar.training.methods.textual_inversion import TextualInversion
-from personal_avatar.training.plan import TextualInversionPlan
+from personal_avatar.training.planning.plan import TextualInversionPlan
 from safetensors.torch import load_file
 
 FAMILIES = tuple(Family)

@@ -27,7 +27,7 @@ from personal_avatar.training.methods.lora_targets import (
     products_within,
 )
 from personal_avatar.training.methods.webui_names import webui_name
-from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.planning.plan import LoraPlan
 from safetensors.torch import load_file, save_file
 
 PLAN = LoraPlan(rank=4, alpha=2.0, conv_rank=3, text_encoder_learning_rate=1e-4)

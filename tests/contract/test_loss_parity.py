@@ -17,14 +17,15 @@ import torch
 from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
 from personal_avatar.domain import Family
-from personal_avatar.training import cache, compute, losses, reading
+from personal_avatar.training import compute, losses
+from personal_avatar.training.data import cache, reading
+from personal_avatar.training.data.training_set import ClassSet, TrainingSet
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Trainer
 from personal_avatar.training.losses import spread_timesteps
 from personal_avatar.training.methods.lora import Lora
-from personal_avatar.training.plan import BOTH, PICTURES, PREDICTION, LoraPlan
-from personal_avatar.training.training_set import ClassSet, TrainingSet
+from personal_avatar.training.planning.plan import BOTH, PICTURES, PREDICTION, LoraPlan
 
 from tests.miniatures import make
 

@@ -32,13 +32,11 @@ STAGES_BELOW = {
     "identity": {"faces", "weights"},
     "restoration": {"faces"},
 }
+HEAVY = {"torch", "gradio", "diffusers", "transformers", "peft", "onnxruntime", "fastapi", "matplotlib", "pandas"}
 # `training` is for the process of a job, and for the benchmarks, which measure it. Others know its plans; hosts also
 # how a checkpoint of a family is read.
 TRAINING = "personal_avatar.training."
-DOORS = (
-    "plan", "task", "presets", "usual", "estimate", "reckoning", "fitness", "fitting", "ways", "learned", "shortage",
-    "needs", "class_folders", "engines.kohya.limits", "engines.kohya.outputs", "engines.kohya.remains",
-)
+DOORS = ("planning", "data.class_folders", "engines.kohya.limits", "engines.kohya.outputs", "engines.kohya.remains")
 TRAINING_DOORS = tuple(TRAINING + door for door in DOORS)
 TRAINING_DOORS_OF_HOSTS = (*TRAINING_DOORS, TRAINING + "families", TRAINING + "compute")
 
@@ -170,15 +168,19 @@ def test_jobs_know_no_word_of_what_is_done_in_them() -> None:
     assert found == set()
 
 
-def loaded_by(module: str) -> set[str]:
-    program = f"import sys, personal_avatar.{module}; print(*sys.modules)"
+def loaded_by(*modules: str) -> set[str]:
+    program = f"import sys, {', '.join(f'personal_avatar.{module}' for module in modules)}; print(*sys.modules)"
     return set(subprocess.check_output([sys.executable, "-c", program], text=True, cwd=PACKAGE.parent).split())
 
 
-@pytest.mark.parametrize("module", ["studio", "training.plan", "training.task", "cli", "doctor", "environment.setup"])
+@pytest.mark.parametrize("module", ["studio", "cli", "doctor", "environment.setup"])
 def test_importing_it_loads_nothing_heavy(module: str) -> None:
-    heavy = {"torch", "gradio", "diffusers", "transformers", "peft", "onnxruntime", "fastapi", "matplotlib", "pandas"}
-    assert loaded_by(module) & heavy == set()
+    assert loaded_by(module) & HEAVY == set()
+
+
+def test_planning_a_training_loads_nothing_heavy() -> None:
+    modules = [f"training.planning.{path.stem}" for path in (PACKAGE / "training" / "planning").glob("[!_]*.py")]
+    assert len(modules) > 10 and loaded_by(*modules) & HEAVY == set()
 
 
 @pytest.mark.parametrize("module", ["jobs.control", "worker.main"])

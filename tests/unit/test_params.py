@@ -10,7 +10,7 @@ from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import Settings, from_pairs, pairs, refuse_together, setting, validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.studio.creating import CreateSettings
-from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.planning.plan import LoraPlan
 
 
 class Example(Settings):

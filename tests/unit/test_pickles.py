@@ -1,6 +1,6 @@
 """Pickles of more than one layer: dictionaries of dictionaries of tensors come out as they are, code never runs.
 
-Checkpoints, and everything that may be wrong with a pickle: tests/unit/training/test_training_families_pickles.py.
+Checkpoints, and everything that may be wrong with a pickle: test_training_families_pickles.py.
 """
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from personal_avatar.names import checked_name, checked_noun
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import writable
 from personal_avatar.studio import MAX_PHOTOS, meant
-from personal_avatar.training.plan import PLANS
+from personal_avatar.training.planning.plan import PLANS
 from personal_avatar.wording import DEFAULT, LANGUAGES
 
 

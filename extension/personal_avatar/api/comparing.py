@@ -23,7 +23,7 @@ from personal_avatar.studio import Studio, TrainRequest, meant
 from personal_avatar.studio.comparing import way_of
 from personal_avatar.studio.plans import WAYS, Share, plan_of, taken_by, unknown_to
 from personal_avatar.studio.works import TRAIN
-from personal_avatar.training.plan import PLANS
+from personal_avatar.training.planning.plan import PLANS
 
 Way = Enum("Way", {way: way for way in WAYS}, type=str)  # type: ignore[misc]
 

@@ -14,7 +14,7 @@ from personal_avatar.training.compute import version
 if TYPE_CHECKING:
     import torch
 
-    from personal_avatar.training.cache import Latents
+    from personal_avatar.training.data.cache import Latents
     from personal_avatar.training.families.model import DiffusionModel
 
 Step = Callable[[], Any]
@@ -37,7 +37,7 @@ def latents_of(work: SpeedWork) -> Latents:
     """Random ones of the right size: what they show does not matter."""
     import torch
 
-    from personal_avatar.training.cache import Latents
+    from personal_avatar.training.data.cache import Latents
 
     generator = torch.Generator().manual_seed(work.seed)
     side = work.resolution_px // 8
@@ -47,10 +47,10 @@ def latents_of(work: SpeedWork) -> Latents:
 
 def ours(work: SpeedWork, model: DiffusionModel) -> Step:
     """The training loop that users get."""
+    from personal_avatar.training.data.reading import text_states
+    from personal_avatar.training.data.training_set import TrainingSet
     from personal_avatar.training.loop import Trainer
     from personal_avatar.training.methods.registry import attach
-    from personal_avatar.training.reading import text_states
-    from personal_avatar.training.training_set import TrainingSet
 
     plan = work.plan()
     captions = work.captions()

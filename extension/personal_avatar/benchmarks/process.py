@@ -13,7 +13,7 @@ from personal_avatar.benchmarks.work import SpeedWork, Timed
 from personal_avatar.domain import from_json, to_json
 from personal_avatar.errors import AvatarError, Crashed, OutOfMemory
 from personal_avatar.storage import write_json
-from personal_avatar.training.presets import is_tiny
+from personal_avatar.training.planning.presets import is_tiny
 from personal_avatar.worker.main import QUIET
 
 PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])

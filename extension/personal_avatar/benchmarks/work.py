@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.planning.plan import LoraPlan
 
 LEARNING_RATE = 1e-4
 PICTURES = 8

@@ -36,7 +36,7 @@ from personal_avatar.standalone.styles import read_styles
 from personal_avatar.standalone.upscalers import Upscalers
 from personal_avatar.studio.oneshot import posed
 from personal_avatar.studio.works import neighbourhood_of
-from personal_avatar.training.fitness import refuse_unfit
+from personal_avatar.training.planning.fitness import refuse_unfit
 
 
 class StandaloneHost:

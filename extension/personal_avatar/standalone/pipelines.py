@@ -24,7 +24,7 @@ from personal_avatar.standalone.restorers import redrawn
 from personal_avatar.studio.oneshot import unit_of
 from personal_avatar.studio.restored import REPAINTED
 from personal_avatar.studio.second_pass import with_small_faces
-from personal_avatar.training.fitness import face_widths
+from personal_avatar.training.planning.fitness import face_widths
 
 if TYPE_CHECKING:
     from personal_avatar.identity.unit import IdentityUnit, Prepared

@@ -19,8 +19,8 @@ from personal_avatar.studio.plans import WAYS, Share, shared_out, taken_by, unkn
 from personal_avatar.studio.requests import PAGE, TrainRequest, labels, photos_meant
 from personal_avatar.studio.trainings import Ground, refuse_values
 from personal_avatar.studio.works import TRAIN
-from personal_avatar.training.plan import TrainPlan, photos_as
-from personal_avatar.training.task import OnePhotoTask, TrainTask
+from personal_avatar.training.planning.plan import TrainPlan, photos_as
+from personal_avatar.training.planning.task import OnePhotoTask, TrainTask
 from personal_avatar.wording import text
 
 if TYPE_CHECKING:

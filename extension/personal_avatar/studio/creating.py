@@ -22,7 +22,7 @@ from personal_avatar.studio.oneshot import OneShot, posed
 from personal_avatar.styles.filling import fill
 from personal_avatar.styles.library import settings_of
 from personal_avatar.styles.wildcards import Wildcards, has_wildcards
-from personal_avatar.training.presets import TINY_GUIDANCE, is_tiny
+from personal_avatar.training.planning.presets import TINY_GUIDANCE, is_tiny
 
 STEPS, GUIDANCE = 20, 5.0
 SHAPES_FROM_PX = 512  # a checkpoint for smaller pictures knows squares alone

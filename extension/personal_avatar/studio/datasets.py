@@ -21,8 +21,8 @@ from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.problems import refused
 from personal_avatar.studio.requests import photos_meant
 from personal_avatar.studio.works import training_of
-from personal_avatar.training.plan import ENLARGED, photos_as, resolution_of
-from personal_avatar.training.task import TrainTask
+from personal_avatar.training.planning.plan import ENLARGED, photos_as, resolution_of
+from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.wording import text
 
 if TYPE_CHECKING:

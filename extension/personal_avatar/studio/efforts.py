@@ -12,9 +12,9 @@ from personal_avatar.domain import ONE_PHOTO, from_json
 from personal_avatar.jobs.history import Effort
 from personal_avatar.jobs.job import Job
 from personal_avatar.studio.works import CREATE, INVENT, RANK, RESTORE, TRAIN
-from personal_avatar.training.estimate import in_loop
-from personal_avatar.training.plan import ON, resolution_of
-from personal_avatar.training.task import OnePhotoTask, TrainTask
+from personal_avatar.training.planning.estimate import in_loop
+from personal_avatar.training.planning.plan import ON, resolution_of
+from personal_avatar.training.planning.task import OnePhotoTask, TrainTask
 
 # Settings, of some method or of all, that change what a step or a judged picture costs.
 COSTLY = (

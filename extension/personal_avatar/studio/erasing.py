@@ -20,7 +20,7 @@ from personal_avatar.studio.links import Links
 from personal_avatar.studio.requests import TrainRequest
 from personal_avatar.studio.trained import Trained, likely, trained
 from personal_avatar.studio.works import RANK, TRAIN
-from personal_avatar.training.class_folders import made_by
+from personal_avatar.training.data.class_folders import made_by
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio

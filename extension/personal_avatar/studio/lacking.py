@@ -4,8 +4,8 @@ from __future__ import annotations
 from personal_avatar.environment import free, libraries
 from personal_avatar.host import Host
 from personal_avatar.jobs.executors import LOCAL
-from personal_avatar.training import needs
-from personal_avatar.training.plan import TrainPlan
+from personal_avatar.training.planning import needs
+from personal_avatar.training.planning.plan import TrainPlan
 
 
 def refuse_lacking(host: Host, plan: TrainPlan) -> None:

@@ -16,7 +16,7 @@ from personal_avatar.host import Folders, Host, PictureRequest
 from personal_avatar.identities import IdentityRequest, IdentitySettings
 from personal_avatar.params import validated
 from personal_avatar.problems import stated
-from personal_avatar.training.fitness import face_widths, takes_published
+from personal_avatar.training.planning.fitness import face_widths, takes_published
 from personal_avatar.weights import registry
 from personal_avatar.wording import FAMILIES
 

@@ -13,8 +13,8 @@ from personal_avatar.domain import ONE_PHOTO, BaseModelFile, Method
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import shown
 from personal_avatar.problems import refused
-from personal_avatar.training.plan import PLANS, TrainPlan, plan_for
-from personal_avatar.training.usual import FAR, usual_rate
+from personal_avatar.training.planning.plan import PLANS, TrainPlan, plan_for
+from personal_avatar.training.planning.usual import FAR, usual_rate
 from personal_avatar.wording import method_name
 
 WAYS = (*(method.value for method in Method), ONE_PHOTO)

@@ -18,8 +18,8 @@ from personal_avatar.photos import kohya
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio.compared import views_of
 from personal_avatar.studio.works import COMPARED, TRAIN
-from personal_avatar.training.plan import ORIGINS
-from personal_avatar.training.task import TrainTask
+from personal_avatar.training.planning.plan import ORIGINS
+from personal_avatar.training.planning.task import TrainTask
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio

@@ -15,14 +15,14 @@ from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import Job
 from personal_avatar.studio.plans import shared_out
 from personal_avatar.studio.works import TRAIN
-from personal_avatar.training import fitting, learned
-from personal_avatar.training.estimate import together
-from personal_avatar.training.fitting import Offer
-from personal_avatar.training.learned import case_of
-from personal_avatar.training.reckoning import RUNTIME_GB
-from personal_avatar.training.shortage import with_offer
-from personal_avatar.training.task import TrainTask
-from personal_avatar.training.ways import RAM, VRAM, Wish
+from personal_avatar.training.planning import fitting, learned
+from personal_avatar.training.planning.estimate import together
+from personal_avatar.training.planning.fitting import Offer
+from personal_avatar.training.planning.learned import case_of
+from personal_avatar.training.planning.reckoning import RUNTIME_GB
+from personal_avatar.training.planning.shortage import with_offer
+from personal_avatar.training.planning.task import TrainTask
+from personal_avatar.training.planning.ways import RAM, VRAM, Wish
 
 if TYPE_CHECKING:
     from personal_avatar.studio.requests import TrainRequest

@@ -49,7 +49,7 @@ from personal_avatar.studio.works import COMPARED, CREATE, TRAIN, WORKS, can_pau
 from personal_avatar.styles import library
 from personal_avatar.styles.filling import fill
 from personal_avatar.styles.wildcards import Wildcards, has_wildcards
-from personal_avatar.training.plan import plan_for
+from personal_avatar.training.planning.plan import plan_for
 
 FILES_OF_WINDOWS = ("thumbs.db", "desktop.ini")  # in folders whose pictures its Explorer showed
 
@@ -263,7 +263,7 @@ class Studio:
 
     def estimate(self, photos: int, method: Method, plan: dict[str, Any]) -> dict[str, Any]:
         """Seconds, memory and file size that a training will need on this machine."""
-        from personal_avatar.training.estimate import estimate
+        from personal_avatar.training.planning.estimate import estimate
 
         base = self.host.checkpoint()
         return estimate(plan_for(base, method, plan), base, photos)

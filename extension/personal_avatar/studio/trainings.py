@@ -31,8 +31,8 @@ from personal_avatar.studio.requests import (
 )
 from personal_avatar.studio.results import drop_unneeded
 from personal_avatar.studio.works import TRAIN
-from personal_avatar.training.fitness import refuse_unfit
-from personal_avatar.training.plan import (
+from personal_avatar.training.planning.fitness import refuse_unfit
+from personal_avatar.training.planning.plan import (
     ORIGINS,
     PLANS,
     TrainPlan,
@@ -40,7 +40,7 @@ from personal_avatar.training.plan import (
     refuse_endless_warmup,
     refuse_taken,
 )
-from personal_avatar.training.task import TrainTask
+from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.wording import text
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.jobs.neighbours import Neighbourhood
 from personal_avatar.jobs.store import Job, JobStore
 from personal_avatar.params import validated
-from personal_avatar.training.task import OnePhotoTask, TrainTask
+from personal_avatar.training.planning.task import OnePhotoTask, TrainTask
 from personal_avatar.wording import DEFAULT, trained_by
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Dataset and plan -> checkpoint. Everything here except plan.py and task.py runs in the worker process only."""
+"""Dataset and plan -> checkpoint, in the process of a job; only `planning` is for everybody. The loop lies here."""

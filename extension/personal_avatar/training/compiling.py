@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal_avatar.naming import causes, first_line, let_go
 from personal_avatar.training.compute import version
-from personal_avatar.training.plan import ON, TrainPlan
+from personal_avatar.training.planning.plan import ON, TrainPlan
 from personal_avatar.wording import text
 
 if TYPE_CHECKING:

@@ -26,14 +26,14 @@ from personal_avatar.jobs.kept import TEAM_FOLDER
 from personal_avatar.problems import stated
 from personal_avatar.storage import write_json
 from personal_avatar.training import compute, storing, team
-from personal_avatar.training.cache import Latents
+from personal_avatar.training.data.cache import Latents
+from personal_avatar.training.data.training_set import ClassSet, TrainingSet
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
-from personal_avatar.training.plan import resolution_of
-from personal_avatar.training.task import TrainTask
+from personal_avatar.training.planning.plan import resolution_of
+from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.training.team import ALONE
-from personal_avatar.training.training_set import ClassSet, TrainingSet
 
 TASK, DATA, STATE, MEETING = "task.json", "data.pt", "state", "meeting"
 LOOK_S, GRACE_S = 1.0, 5.0  # how often helpers are looked at; for what their end leads to here

@@ -14,15 +14,15 @@ from personal_avatar.training import compiling, optimisers
 from personal_avatar.training.averaging import Averaged
 from personal_avatar.training.compiling import Regions
 from personal_avatar.training.compute import scaler_for
+from personal_avatar.training.data.training_set import TrainingSet
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.base import State, TrainingMethod
 from personal_avatar.training.objective import Objective
-from personal_avatar.training.plan import TrainPlan
-from personal_avatar.training.rates import has_own_schedule
-from personal_avatar.training.schedule import ahead, rate_factor, save_steps
+from personal_avatar.training.planning.plan import TrainPlan
+from personal_avatar.training.planning.rates import has_own_schedule
+from personal_avatar.training.planning.schedule import ahead, rate_factor, save_steps
 from personal_avatar.training.storing import copied
 from personal_avatar.training.team import ALONE, Team
-from personal_avatar.training.training_set import TrainingSet
 from personal_avatar.wording import text
 
 if TYPE_CHECKING:

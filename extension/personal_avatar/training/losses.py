@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from personal_avatar.training.plan import TrainPlan
+    from personal_avatar.training.planning.plan import TrainPlan
 
 
 def is_velocity(prediction: str) -> bool:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.training import losses
-from personal_avatar.training.captions import drop, exchange, shuffle_tags, vary
+from personal_avatar.training.data.captions import drop, exchange, shuffle_tags, vary
+from personal_avatar.training.data.feed import Feed
+from personal_avatar.training.data.training_set import Noised, Pictures, TrainingSet
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
-from personal_avatar.training.feed import Feed
 from personal_avatar.training.methods.base import TrainingMethod
-from personal_avatar.training.plan import BOTH, MIDDLE, PREDICTION, TrainPlan
-from personal_avatar.training.training_set import Noised, Pictures, TrainingSet
+from personal_avatar.training.planning.plan import BOTH, MIDDLE, PREDICTION, TrainPlan
 
 if TYPE_CHECKING:
     import torch

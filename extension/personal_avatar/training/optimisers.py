@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.naming import first_line
-from personal_avatar.training import needs
 from personal_avatar.training.compute import version
-from personal_avatar.training.plan import TrainPlan
+from personal_avatar.training.planning import needs
+from personal_avatar.training.planning.plan import TrainPlan
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from personal_avatar.jobs.catalogue import JOB_FILE
 from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.storage import sha256_of
 from personal_avatar.training.families import registry as families
-from personal_avatar.training.task import TrainTask
+from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.wording import text
 
 

@@ -26,12 +26,12 @@ from personal_avatar.jobs.homing import homed
 from personal_avatar.jobs.kept import ASIDE_FOLDER, STATE_COMPLETE
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import storing
-from personal_avatar.training.bench import Untrained, keep_samples
-from personal_avatar.training.cache import load_image, read_as
+from personal_avatar.training.data.cache import load_image, read_as
+from personal_avatar.training.data.reading import how_long
+from personal_avatar.training.evaluation.bench import Untrained, keep_samples
+from personal_avatar.training.evaluation.likeness import Measured
 from personal_avatar.training.families.marks import parts_of
-from personal_avatar.training.likeness import Measured
 from personal_avatar.training.loop import Trainer
-from personal_avatar.training.reading import how_long
 from personal_avatar.training.storing import Damaged
 from personal_avatar.training.work import Point, Training, Work, best_of
 from personal_avatar.wording import text

@@ -13,32 +13,23 @@ from personal_avatar.faces.second import second_to
 from personal_avatar.jobs.control import DISCARD, Control
 from personal_avatar.jobs.endings import asking_for_the_base
 from personal_avatar.jobs.events import EventWriter, Log, Stage
-from personal_avatar.training import (
-    bench,
-    compute,
-    judging,
-    libraries,
-    materials,
-    optimisers,
-    report,
-    resuming,
-    selftest,
-    shortage,
-    space,
-    team,
-)
+from personal_avatar.training import compute, libraries, optimisers, resuming, space, team
+from personal_avatar.training.data import materials
+from personal_avatar.training.data.photos import checked, prepared
+from personal_avatar.training.data.trigger_word import said_alone, with_word
 from personal_avatar.training.engines import own
+from personal_avatar.training.evaluation import bench, judging, selftest
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.heeding import telling_what_was_kept
-from personal_avatar.training.idle import harmful, idle
 from personal_avatar.training.methods import registry as methods
-from personal_avatar.training.outcome import finish, numbers_until_now
-from personal_avatar.training.photos import checked, prepared
-from personal_avatar.training.plan import TrainPlan, photos_as
+from personal_avatar.training.planning import shortage
+from personal_avatar.training.planning.idle import harmful, idle
+from personal_avatar.training.planning.plan import TrainPlan, photos_as
+from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.training.replaced import as_found
-from personal_avatar.training.result_numbers import LIKENESS
-from personal_avatar.training.task import TrainTask
-from personal_avatar.training.trigger_word import said_alone, with_word
+from personal_avatar.training.results import report
+from personal_avatar.training.results.document import LIKENESS
+from personal_avatar.training.results.outcome import finish, numbers_until_now
 from personal_avatar.training.work import Training, Work
 from personal_avatar.wording import text
 

@@ -18,16 +18,16 @@ from personal_avatar.naming import named
 from personal_avatar.problems import stated
 from personal_avatar.storage import nearest_there, try_to_write
 from personal_avatar.training import storing
-from personal_avatar.training.bench import SHOWN
-from personal_avatar.training.captions import LEADS
-from personal_avatar.training.counts import file_bytes, text_width, trained_numbers
+from personal_avatar.training.data.captions import LEADS
 from personal_avatar.training.engines.kohya import copies
+from personal_avatar.training.evaluation.bench import SHOWN
 from personal_avatar.training.families.detect import CHANNELS, LATENT_PX
 from personal_avatar.training.families.files import Shapes, read_shapes
 from personal_avatar.training.families.windows import MOST_WINDOWS, TOKENS
-from personal_avatar.training.plan import DreamboothPlan, TrainPlan, resolution_of
-from personal_avatar.training.reckoning import kept_of_each
-from personal_avatar.training.task import TrainTask
+from personal_avatar.training.planning.counts import file_bytes, text_width, trained_numbers
+from personal_avatar.training.planning.plan import DreamboothPlan, TrainPlan, resolution_of
+from personal_avatar.training.planning.reckoning import kept_of_each
+from personal_avatar.training.planning.task import TrainTask
 
 SPARE_BYTES = 200 * 10**6  # logs, report, and what else happens on the disk meanwhile
 KEPT_HEAVY = 2  # checkpoints that stay on the disk: the best and the last

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.problems import refused
-from personal_avatar.training.plan import TrainPlan
+from personal_avatar.training.planning.plan import TrainPlan
 
 if TYPE_CHECKING:
     import torch

@@ -16,13 +16,13 @@ from personal_avatar.jobs.events import EventWriter
 from personal_avatar.jobs.kept import ARTIFACTS_FOLDER, STATE_FOLDER
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training import memory
-from personal_avatar.training.bench import Bench, FinalScores, Guided, Untrained
+from personal_avatar.training.data.training_set import TrainingSet
+from personal_avatar.training.evaluation.bench import Bench, FinalScores, Guided, Untrained
 from personal_avatar.training.heeding import Wishes
 from personal_avatar.training.methods.base import TrainingMethod
-from personal_avatar.training.plan import TrainPlan, resolution_of
-from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
-from personal_avatar.training.task import TrainTask
-from personal_avatar.training.training_set import TrainingSet
+from personal_avatar.training.planning.plan import TrainPlan, resolution_of
+from personal_avatar.training.planning.task import TrainTask
+from personal_avatar.training.results.document import LIKENESS, RESEMBLANCE
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from personal_avatar.names import NOUN
 from personal_avatar.params import Settings
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.problems import BETWEEN, known, problems_of
-from personal_avatar.training.plan import PLANS
+from personal_avatar.training.planning.plan import PLANS
 from personal_avatar.ui.texts import has, text
 from personal_avatar.wording import translated
 

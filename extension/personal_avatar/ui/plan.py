@@ -17,7 +17,7 @@ from pydantic.fields import ModelField
 
 from personal_avatar.domain import BaseModelFile, Engine, Goal, Method
 from personal_avatar.errors import AvatarError
-from personal_avatar.training.plan import PLANS, proposed_for
+from personal_avatar.training.planning.plan import PLANS, proposed_for
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text

@@ -11,7 +11,7 @@ import gradio as gr
 from personal_avatar.domain import Style
 from personal_avatar.errors import AvatarError
 from personal_avatar.styles.library import PREVIEWS, categories, shipped
-from personal_avatar.training.presets import is_tiny
+from personal_avatar.training.planning.presets import is_tiny
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.scene import Scene

@@ -19,10 +19,10 @@ Kind = Callable[[dict[str, Any]], Work]
 def train(payload: dict[str, Any]) -> Work:
     """`payload` is a `training.task.TrainTask` as JSON."""
     libraries.load(libraries.RUN)
-    from personal_avatar.training.presets import is_tiny
+    from personal_avatar.training.planning.presets import is_tiny
+    from personal_avatar.training.planning.shortage import advised
+    from personal_avatar.training.planning.task import TrainTask
     from personal_avatar.training.run import run
-    from personal_avatar.training.shortage import advised
-    from personal_avatar.training.task import TrainTask
 
     task = from_json(TrainTask, payload)
 
@@ -51,8 +51,8 @@ def caption(payload: dict[str, Any]) -> Work:
 
 def one_photo(payload: dict[str, Any]) -> Work:
     """`payload` is a `training.task.OnePhotoTask` as JSON."""
-    from personal_avatar.training.presets import is_tiny
-    from personal_avatar.training.task import OnePhotoTask
+    from personal_avatar.training.planning.presets import is_tiny
+    from personal_avatar.training.planning.task import OnePhotoTask
 
     task = from_json(OnePhotoTask, payload)
 
@@ -80,7 +80,7 @@ def limit_threads(otherwise: int) -> None:
 
 def can_pause(kind: str, payload: dict[str, Any]) -> bool:
     """Whether the work can stop between two steps and go on later."""
-    from personal_avatar.training.task import TrainTask
+    from personal_avatar.training.planning.task import TrainTask
 
     return kind == "train" and from_json(TrainTask, payload).can_pause
 

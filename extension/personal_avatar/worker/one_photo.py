@@ -24,18 +24,19 @@ from personal_avatar.photos.looks import analyser_of
 from personal_avatar.photos.read import read_photo
 from personal_avatar.reports.comparison import JUDGED_BY
 from personal_avatar.storage import sha256_of
-from personal_avatar.training import bench, compute
-from personal_avatar.training.bench import SHOWN, Bench, FinalScores, Untrained
+from personal_avatar.training import compute
+from personal_avatar.training.data.photos import checked, prepared
+from personal_avatar.training.evaluation import bench
+from personal_avatar.training.evaluation.bench import SHOWN, Bench, FinalScores, Untrained
+from personal_avatar.training.evaluation.grid import Grid
+from personal_avatar.training.evaluation.samples import Shot
 from personal_avatar.training.families import registry as families
-from personal_avatar.training.fitness import face_widths
-from personal_avatar.training.grid import Grid
 from personal_avatar.training.memory import told as memory_told
-from personal_avatar.training.outcome import leakage_of, likeness_document, manners, measured_on
-from personal_avatar.training.photos import checked, prepared
-from personal_avatar.training.plan import photos_as
+from personal_avatar.training.planning.fitness import face_widths
+from personal_avatar.training.planning.plan import photos_as
+from personal_avatar.training.planning.task import OnePhotoTask
 from personal_avatar.training.replaced import as_found
-from personal_avatar.training.samples import Shot
-from personal_avatar.training.task import OnePhotoTask
+from personal_avatar.training.results.outcome import leakage_of, likeness_document, manners, measured_on
 from personal_avatar.training.work import Work
 
 if TYPE_CHECKING:

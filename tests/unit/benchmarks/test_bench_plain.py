@@ -13,13 +13,14 @@ from personal_avatar.benchmarks.engines import ours
 from personal_avatar.benchmarks.plain import PlainLoop, Settings
 from personal_avatar.benchmarks.work import SpeedWork
 from personal_avatar.domain import Family, Method
-from personal_avatar.training import cache, compute, reading
+from personal_avatar.training import compute
+from personal_avatar.training.data import cache, reading
+from personal_avatar.training.data.training_set import TrainingSet
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Trainer
 from personal_avatar.training.methods.registry import attach
-from personal_avatar.training.plan import LoraPlan
-from personal_avatar.training.training_set import TrainingSet
+from personal_avatar.training.planning.plan import LoraPlan
 
 CAPTIONS = ["a portrait of sks man", "sks man smiling", "sks man in a garden"]
 STEPS = 12

@@ -20,10 +20,10 @@ from personal_avatar.standalone.networks import module_weights
 from personal_avatar.standalone.samplers import SAMPLERS
 from personal_avatar.standalone.texts import encode_pair
 from personal_avatar.training.compute import choose
+from personal_avatar.training.evaluation.samples import SampleSettings, Shot, make_pictures
 from personal_avatar.training.families.detect import VAE
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.registry import load
-from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
 from safetensors.torch import load_file, save_file
 
 pytestmark = pytest.mark.slow

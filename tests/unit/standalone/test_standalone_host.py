@@ -175,7 +175,7 @@ def test_the_data_folder_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_the_trainer_is_an_interpreter_that_finds_the_worker(host: StandaloneHost, tmp_path: Path) -> None:
     trainer = host.trainer()
-    code = "import importlib.util, personal_avatar.training.plan; assert importlib.util.find_spec('torch')"
+    code = "import importlib.util, personal_avatar.training.planning.plan; assert importlib.util.find_spec('torch')"
     command = [str(trainer.executable), "-c", code]
     environment = {**os.environ, **dict(trainer.environment)}
     assert subprocess.run(command, env=environment, cwd=tmp_path, check=False).returncode == 0

@@ -16,7 +16,7 @@ from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.families.registry import load
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.methods.registry import attach
-from personal_avatar.training.plan import PLANS
+from personal_avatar.training.planning.plan import PLANS
 
 TRIGGER, CAPTION = "sks man", "a portrait of sks man, (blue) shirt"
 

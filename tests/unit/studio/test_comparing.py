@@ -21,7 +21,7 @@ from personal_avatar.errors import (
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.studio import Studio, TrainRequest
 from personal_avatar.studio.compared import beside
-from personal_avatar.training.task import OnePhotoTask
+from personal_avatar.training.planning.task import OnePhotoTask
 
 from tests.unit.api.house import GOOD, LEARN, SAMPLES, build_studio, failing
 from tests.unit.jobs.children import PATIENT

@@ -16,8 +16,8 @@ from personal_avatar.jobs.states import State
 from personal_avatar.photos import kohya
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio import Studio, TrainRequest
-from personal_avatar.training.plan import ENLARGED, ORIGINS
-from personal_avatar.training.task import TrainTask
+from personal_avatar.training.planning.plan import ENLARGED, ORIGINS
+from personal_avatar.training.planning.task import TrainTask
 from PIL import Image
 
 from tests.unit.api.house import GOOD, DrawingHost, build_studio

@@ -15,8 +15,8 @@ from personal_avatar.jobs.store import Job
 from personal_avatar.photos import kohya
 from personal_avatar.storage import sha256_of, write_json
 from personal_avatar.studio import Studio, TrainRequest, results
-from personal_avatar.training.plan import ORIGINS
-from personal_avatar.training.task import TrainTask
+from personal_avatar.training.planning.plan import ORIGINS
+from personal_avatar.training.planning.task import TrainTask
 from PIL import Image
 
 from tests.unit.api.house import GOOD, LEARN, build_studio, failing

@@ -14,7 +14,7 @@ from personal_avatar.params import validated
 from personal_avatar.studio.creating import CreateSettings, CreateTask
 from personal_avatar.studio.efforts import effort
 from personal_avatar.studio.rankings import RankTask
-from personal_avatar.training.task import OnePhotoTask, TrainTask
+from personal_avatar.training.planning.task import OnePhotoTask, TrainTask
 
 BASE = BaseModelFile(Path("/m/base.safetensors"), "base", Family.SD1)
 

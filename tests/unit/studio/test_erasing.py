@@ -14,7 +14,7 @@ from personal_avatar.errors import NotReadable, WrongState
 from personal_avatar.provenance import MADE_BY
 from personal_avatar.storage import write_json
 from personal_avatar.studio import Studio, TrainRequest
-from personal_avatar.training.class_folders import SHARED, noted
+from personal_avatar.training.data.class_folders import SHARED, noted
 
 from tests.unit.api.house import GOOD, LEARN, build_studio
 from tests.unit.locks import lock, unreadable

@@ -12,9 +12,9 @@ from personal_avatar.host import Rules
 from personal_avatar.studio import Studio
 from personal_avatar.studio.lacking import refuse_lacking
 from personal_avatar.studio.requests import TrainRequest
-from personal_avatar.training.needs import OF_OPTIMISERS
-from personal_avatar.training.optimiser_facts import OPTIMISERS
-from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.planning.needs import OF_OPTIMISERS
+from personal_avatar.training.planning.optimiser_facts import OPTIMISERS
+from personal_avatar.training.planning.plan import LoraPlan
 
 from tests.unit.api.house import GOOD, build_studio
 

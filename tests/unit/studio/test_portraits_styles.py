@@ -21,7 +21,7 @@ from personal_avatar.studio.again import request_like
 from personal_avatar.studio.creating import CreateSettings, Sitter, picture_size, tags
 from personal_avatar.studio.picking import similar
 from personal_avatar.styles.library import find
-from personal_avatar.training.presets import TINY_GUIDANCE
+from personal_avatar.training.planning.presets import TINY_GUIDANCE
 
 from tests.unit.api.house import GOOD, DrawingHost, build_studio, measured
 

@@ -17,8 +17,8 @@ from personal_avatar.errors import PlanTooLarge
 from personal_avatar.jobs import endings
 from personal_avatar.jobs.states import State
 from personal_avatar.studio import Studio, TrainRequest
-from personal_avatar.training import fitting, learned
-from personal_avatar.training.ways import Wish
+from personal_avatar.training.planning import fitting, learned
+from personal_avatar.training.planning.ways import Wish
 
 from tests.unit.api.house import GOOD, LEARN, build_studio, encoded
 

@@ -10,7 +10,7 @@ from personal_avatar.domain import Style
 from personal_avatar.errors import BadInput, NotFound
 from personal_avatar.styles.filling import SLOTS, SUBJECT, fill
 from personal_avatar.styles.library import categories, find, own_style, own_styles, settings_of, shipped
-from personal_avatar.training.presets import TINY_GUIDANCE
+from personal_avatar.training.planning.presets import TINY_GUIDANCE
 
 PROMPT_WORDS = st.text(alphabet="abc ,{}()prompt:<>1.0ÄÖ字", max_size=60)
 

@@ -19,21 +19,22 @@ from personal_avatar.domain import Avatar, BaseModelFile, Family, Method
 from personal_avatar.errors import Cancelled
 from personal_avatar.jobs.control import YIELD, Control
 from personal_avatar.jobs.events import EventWriter
-from personal_avatar.training import cache, compute, losses, reading
+from personal_avatar.training import compute, losses
 from personal_avatar.training.compute import Compute
+from personal_avatar.training.data import cache, reading
+from personal_avatar.training.data.reading import TEXTS_AT_ONCE
+from personal_avatar.training.data.training_set import ClassSet, TrainingSet
+from personal_avatar.training.evaluation.following import PromptJudge
+from personal_avatar.training.evaluation.samples import SampleSettings, Shot, make_pictures
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.probe import probe
-from personal_avatar.training.following import PromptJudge
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.registry import attach
 from personal_avatar.training.parking import Parking
-from personal_avatar.training.plan import BOTH, PLANS, PREDICTION, TrainPlan
-from personal_avatar.training.reading import TEXTS_AT_ONCE
+from personal_avatar.training.planning.plan import BOTH, PLANS, PREDICTION, TrainPlan
+from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.training.run import run
-from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
-from personal_avatar.training.task import TrainTask
-from personal_avatar.training.training_set import ClassSet, TrainingSet
 from pretended_card import CARD, Card, Mixed, Waits
 
 SAMPLES = Path(personal_avatar.__file__).parent / "assets" / "samples"

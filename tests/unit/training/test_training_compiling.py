@@ -15,7 +15,7 @@ from personal_avatar.training.compiling import BLOCKS, Regions, wanted
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Hooks, Trainer
-from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.planning.plan import LoraPlan
 from test_training_loop import PLAN, quiet, trainer
 
 pytestmark = pytest.mark.slow

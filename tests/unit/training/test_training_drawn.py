@@ -12,9 +12,9 @@ from personal_avatar.domain import Avatar, BaseModelFile, Method
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
 from personal_avatar.photos.prepare import reference_embedding
-from personal_avatar.training.photos import checked
+from personal_avatar.training.data.photos import checked
+from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.training.run import _open
-from personal_avatar.training.task import TrainTask
 
 pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
 

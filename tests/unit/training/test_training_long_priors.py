@@ -11,15 +11,15 @@ import torch
 from miniatures import make
 from personal_avatar.domain import Family, Method
 from personal_avatar.training import compute
-from personal_avatar.training.cache import Latents
+from personal_avatar.training.data.cache import Latents
+from personal_avatar.training.data.reading import text_states
+from personal_avatar.training.data.training_set import ClassSet, TrainingSet
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.methods.registry import attach
 from personal_avatar.training.objective import Asked, Objective
-from personal_avatar.training.plan import BOTH, PICTURES, PLANS, PREDICTION, TrainPlan
-from personal_avatar.training.reading import text_states
-from personal_avatar.training.training_set import ClassSet, TrainingSet
+from personal_avatar.training.planning.plan import BOTH, PICTURES, PLANS, PREDICTION, TrainPlan
 
 pytestmark = pytest.mark.slow
 

@@ -11,18 +11,19 @@ import torch
 from miniatures import make
 from personal_avatar.domain import Family
 from personal_avatar.errors import Cancelled, InvalidSettings, NanLoss
-from personal_avatar.training import cache, compute, loop, losses, optimisers, reading, storing
-from personal_avatar.training.captions import leads
+from personal_avatar.training import compute, loop, losses, optimisers, storing
+from personal_avatar.training.data import cache, reading
+from personal_avatar.training.data.captions import leads
+from personal_avatar.training.data.reading import TEXTS_AT_ONCE
+from personal_avatar.training.data.training_set import ClassSet, Pictures, TrainingSet
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.base import State
 from personal_avatar.training.methods.dreambooth import Dreambooth
 from personal_avatar.training.methods.lora import Lora
-from personal_avatar.training.optimiser_facts import OPTIMISERS
-from personal_avatar.training.plan import BOTH, PICTURES, PREDICTION, DreamboothPlan, LoraPlan
-from personal_avatar.training.reading import TEXTS_AT_ONCE
-from personal_avatar.training.training_set import ClassSet, Pictures, TrainingSet
+from personal_avatar.training.planning.optimiser_facts import OPTIMISERS
+from personal_avatar.training.planning.plan import BOTH, PICTURES, PREDICTION, DreamboothPlan, LoraPlan
 
 Load = Callable[[], DiffusionModel]
 CAPTIONS = ["a portrait of sks man", "sks man smiling", "a portrait of sks man"]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from personal_avatar.domain import Method
 from personal_avatar.training import optimisers
-from personal_avatar.training.optimiser_facts import OPTIMISERS
-from personal_avatar.training.plan import PLANS
+from personal_avatar.training.planning.optimiser_facts import OPTIMISERS
+from personal_avatar.training.planning.plan import PLANS
 
 OWN = ["adamw", "prodigy", "adafactor", "lion", "schedulefree", "muon"]  # what runs without a card
 

@@ -11,15 +11,15 @@ import torch
 from personal_avatar.errors import Cancelled
 from personal_avatar.jobs.control import CANCEL, PAUSE, YIELD, Control, PauseTaken
 from personal_avatar.jobs.events import EventWriter, Log, Parked, read_events
-from personal_avatar.training import cache, reading
 from personal_avatar.training import parking as module
+from personal_avatar.training.data import cache, reading
+from personal_avatar.training.data.training_set import TrainingSet
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.heeding import Wishes
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.lora import Lora
 from personal_avatar.training.parking import Parking
-from personal_avatar.training.plan import LoraPlan
-from personal_avatar.training.training_set import TrainingSet
+from personal_avatar.training.planning.plan import LoraPlan
 from personal_avatar.wording import text
 
 Load = Callable[[], DiffusionModel]

@@ -15,15 +15,16 @@ from personal_avatar.domain import Avatar, BaseModelFile, Dataset, Method
 from personal_avatar.jobs.control import PAUSE, Control, PauseTaken
 from personal_avatar.jobs.events import EventWriter, Log, read_events
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.training import cache, reading, resuming, storing
+from personal_avatar.training import resuming, storing
+from personal_avatar.training.data import cache, reading
+from personal_avatar.training.data.training_set import TrainingSet
 from personal_avatar.training.families.files import read_shapes
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
+from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.training.resuming import Keeper
 from personal_avatar.training.space import state_bytes
-from personal_avatar.training.task import TrainTask
-from personal_avatar.training.training_set import TrainingSet
 from personal_avatar.training.work import Point, Training, Work
 
 Load = Callable[[], DiffusionModel]

@@ -40,15 +40,15 @@ from personal_avatar.networks import read_header
 from personal_avatar.photos.kohya import Origin, keep
 from personal_avatar.reports.comparison import row_of
 from personal_avatar.storage import sha256_of
-from personal_avatar.training import bench
-from personal_avatar.training.bench import Bench
-from personal_avatar.training.estimate import estimate
-from personal_avatar.training.plan import ORIGINS, PLANS, LoraPlan, plan_for
+from personal_avatar.training.evaluation import bench
+from personal_avatar.training.evaluation.bench import Bench
+from personal_avatar.training.planning.estimate import estimate
+from personal_avatar.training.planning.plan import ORIGINS, PLANS, LoraPlan, plan_for
+from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.training.replaced import as_found
-from personal_avatar.training.result_numbers import GOOD_SHARE
+from personal_avatar.training.results.document import GOOD_SHARE
 from personal_avatar.training.run import _plan as plan_of
 from personal_avatar.training.run import run
-from personal_avatar.training.task import TrainTask
 from personal_avatar.wording import text
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -217,7 +217,7 @@ def test_no_report_is_no_reason_to_lose_a_training(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = FileNotFoundError(2, "No such file or directory", "report.css")
-    monkeypatch.setattr("personal_avatar.training.report.page", raising(gone))
+    monkeypatch.setattr("personal_avatar.training.results.report.page", raising(gone))
     result = start(**WITHOUT_CLASS)
     assert Path(result["checkpoint"]["path"]).is_file() and result["report"] is None
     assert result["advice_codes"][0]["code"] == "NO_REPORT" and "report.css" in result["advice"][0]

@@ -15,15 +15,15 @@ from personal_avatar.domain import Avatar, BaseModelFile, Engine, Method
 from personal_avatar.errors import DiskFull, NotWritable
 from personal_avatar.jobs.control import Control
 from personal_avatar.training import storing
-from personal_avatar.training.counts import file_bytes, trained_numbers
-from personal_avatar.training.estimate import before_and_after_s, estimate
 from personal_avatar.training.families.files import read_shapes, read_weights
 from personal_avatar.training.files import write_tensors
-from personal_avatar.training.plan import DreamboothPlan, LoraPlan
-from personal_avatar.training.reckoning import Machine, memory_of
+from personal_avatar.training.planning.counts import file_bytes, trained_numbers
+from personal_avatar.training.planning.estimate import before_and_after_s, estimate
+from personal_avatar.training.planning.plan import DreamboothPlan, LoraPlan
+from personal_avatar.training.planning.reckoning import Machine, memory_of
+from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.training.run import run
 from personal_avatar.training.space import SPARE_BYTES, needs, refuse_closed, refuse_full
-from personal_avatar.training.task import TrainTask
 from safetensors import SafetensorError
 
 

@@ -15,14 +15,15 @@ import torch
 from personal_avatar.domain import Avatar, BaseModelFile, Family, Method
 from personal_avatar.errors import Crashed, InvalidSettings
 from personal_avatar.jobs.events import EventWriter, Failed, read_events
-from personal_avatar.training import cache, helping, reading, team
+from personal_avatar.training import helping, team
+from personal_avatar.training.data import cache, reading
+from personal_avatar.training.data.training_set import TrainingSet
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.helping import helped, missed
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.lora import Lora
-from personal_avatar.training.plan import LoraPlan, plan_for
-from personal_avatar.training.task import TrainTask
-from personal_avatar.training.training_set import TrainingSet
+from personal_avatar.training.planning.plan import LoraPlan, plan_for
+from personal_avatar.training.planning.task import TrainTask
 
 CAPTIONS = ["a portrait of sks man", "sks man smiling", "a portrait of sks man"]
 PLAN = {

@@ -20,9 +20,9 @@ from personal_avatar.training.engines.kohya.limits import fitted
 from personal_avatar.training.families import detect
 from personal_avatar.training.families.detect import FIRST_LAYER, UNET, VAE
 from personal_avatar.training.families.files import read_shapes
-from personal_avatar.training.fitness import refuse_unfit
-from personal_avatar.training.optimiser_facts import OPTIMISERS
-from personal_avatar.training.plan import PLANS
+from personal_avatar.training.planning.fitness import refuse_unfit
+from personal_avatar.training.planning.optimiser_facts import OPTIMISERS
+from personal_avatar.training.planning.plan import PLANS
 from personal_avatar.ui.labels import of_base, problem, reasons
 from personal_avatar.ui.markup import error_box, stored_error_box
 from personal_avatar.ui.texts import text

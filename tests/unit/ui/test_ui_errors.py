@@ -31,8 +31,8 @@ from personal_avatar.identity.shelf import Shelf
 from personal_avatar.params import Settings, validated
 from personal_avatar.problems import known
 from personal_avatar.studio.creating import CreateSettings
-from personal_avatar.training import needs
-from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.planning import needs
+from personal_avatar.training.planning.plan import LoraPlan
 from personal_avatar.ui.failures import ENDINGS, OWN_HINTS
 from personal_avatar.ui.labels import labelled
 from personal_avatar.ui.markup import error_box, stored_error_box, words_of

@@ -27,7 +27,7 @@ def test_the_errors_of_jobs_are_found_in_the_sources() -> None:
     found = {(module.name, kind) for module in MODULES for kind, *_ in module.told()}
     assert len(found) > 60
     assert {
-        ("training/selftest.py", "NotAlike"), ("training/engines/kohya/child.py", "OutOfVram"),
+        ("training/evaluation/selftest.py", "NotAlike"), ("training/engines/kohya/child.py", "OutOfVram"),
         ("jobs/endings.py", "Crashed"), ("worker/cluster/ray_cluster.py", "ClusterUnreachable"),
         ("webui/selftest_lora.py", "SelfTestFailed"), ("identity/references.py", "NoFace"),
     } <= found

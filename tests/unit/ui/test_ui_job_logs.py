@@ -16,8 +16,8 @@ from personal_avatar.problems import known
 from personal_avatar.restoration.everybody import RestoredPicture
 from personal_avatar.studio import characters
 from personal_avatar.studio.best_of import BestOf
-from personal_avatar.training.idle import idle
-from personal_avatar.training.plan import PLANS
+from personal_avatar.training.planning.idle import idle
+from personal_avatar.training.planning.plan import PLANS
 from personal_avatar.ui.remarks import COUNTED, OF_PHOTO, told
 from personal_avatar.ui.texts import DEFAULT, LANGUAGES, has, text
 from safetensors.numpy import save_file

@@ -9,8 +9,8 @@ import pytest
 from personal_avatar.domain import Method
 from personal_avatar.errors import PlanTooLarge
 from personal_avatar.studio import Studio
-from personal_avatar.training.fitting import needed_gb
-from personal_avatar.training.ways import Wish
+from personal_avatar.training.planning.fitting import needed_gb
+from personal_avatar.training.planning.ways import Wish
 from personal_avatar.ui.desk import Desk
 from personal_avatar.ui.offer import changes_in_words, refused_html
 from personal_avatar.ui.scene import JobWatch, Scene

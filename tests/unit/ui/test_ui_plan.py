@@ -14,10 +14,10 @@ from personal_avatar.errors import WrongState
 from personal_avatar.studio import Studio
 from personal_avatar.studio.plans import taken_by
 from personal_avatar.studio.trainings import Trainings
-from personal_avatar.training import plan as plans
-from personal_avatar.training.optimiser_facts import OPTIMISERS
-from personal_avatar.training.plan import PLANS, TrainPlan, plan_for
-from personal_avatar.training.presets import preset_for
+from personal_avatar.training.planning import plan as plans
+from personal_avatar.training.planning.optimiser_facts import OPTIMISERS
+from personal_avatar.training.planning.plan import PLANS, TrainPlan, plan_for
+from personal_avatar.training.planning.presets import preset_for
 from personal_avatar.ui import plan as plan_panel
 from personal_avatar.ui.markup import duration
 from personal_avatar.ui.page import same

@@ -29,7 +29,7 @@ from personal_avatar.photos.enough import refuse_few
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.problems import all_refused, known
 from personal_avatar.studio.requests import meant
-from personal_avatar.training.plan import PLANS, plan_for, refuse_endless_warmup, refuse_taken
+from personal_avatar.training.planning.plan import PLANS, plan_for, refuse_endless_warmup, refuse_taken
 from personal_avatar.ui.failures import STARTS
 from personal_avatar.ui.labels import PLACES
 from personal_avatar.ui.markup import error_box, stored_error_box

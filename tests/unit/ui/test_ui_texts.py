@@ -32,8 +32,8 @@ from personal_avatar.studio.creating import CreateSettings
 from personal_avatar.studio.inventing import InventSettings
 from personal_avatar.studio.works import TRAIN, WORKS
 from personal_avatar.styles.library import categories, shipped
-from personal_avatar.training import advice, report
-from personal_avatar.training.plan import PLANS
+from personal_avatar.training.planning.plan import PLANS
+from personal_avatar.training.results import advice, report
 from personal_avatar.ui import gallery_export, gallery_large, photos, tab
 from personal_avatar.ui.caption_book import BY_ITSELF
 from personal_avatar.ui.gallery_choice import ONLY, order_key

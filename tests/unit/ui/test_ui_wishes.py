@@ -19,7 +19,7 @@ from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
 from personal_avatar.studio.works import CREATE, INVENT, RANK, TRAIN
-from personal_avatar.training.task import TrainTask
+from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.ui import wishes
 from personal_avatar.ui.desk import Desk
 from personal_avatar.ui.jobs import jobs_html

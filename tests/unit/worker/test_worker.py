@@ -19,7 +19,7 @@ from personal_avatar.domain import Avatar, BaseModelFile, Family, Method, to_jso
 from personal_avatar.jobs import endings
 from personal_avatar.jobs.control import PAUSE, Control
 from personal_avatar.jobs.events import Done, Event, Failed, Log, Paused, Progress, Started, read_events
-from personal_avatar.training.task import TrainTask
+from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.worker.main import main
 from safetensors.torch import load_file
 

@@ -29,13 +29,13 @@ from personal_avatar.storage import sha256_of
 from personal_avatar.studio import Studio, TrainRequest
 from personal_avatar.studio.oneshot import unit_of
 from personal_avatar.training import compute
-from personal_avatar.training.cache import square_images
+from personal_avatar.training.data.cache import square_images
+from personal_avatar.training.evaluation.following import PromptJudge
+from personal_avatar.training.evaluation.grid import CHOOSING_SEED, DRAWING_PROMPTS, FINAL_SEED
+from personal_avatar.training.evaluation.likeness import LikenessMeter
+from personal_avatar.training.evaluation.samples import SampleSettings, Shot, make_pictures
 from personal_avatar.training.families import registry as families
-from personal_avatar.training.following import PromptJudge
-from personal_avatar.training.grid import CHOOSING_SEED, DRAWING_PROMPTS, FINAL_SEED
-from personal_avatar.training.likeness import LikenessMeter
-from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
-from personal_avatar.training.task import OnePhotoTask
+from personal_avatar.training.planning.task import OnePhotoTask
 from personal_avatar.worker import one_photo
 from safetensors.torch import load_file, save_file
 

@@ -21,7 +21,7 @@ from personal_avatar.jobs.events import Event, EventWriter, Log, Parked, Progres
 from personal_avatar.jobs.places import Places
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import storing
-from personal_avatar.training.task import TrainTask
+from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.worker.cluster import node as node_side
 from personal_avatar.worker.cluster import parcels
 from personal_avatar.worker.cluster.carrying import pack, task_of

@@ -12,11 +12,12 @@ from personal_avatar.jobs.control import DISCARD
 from personal_avatar.jobs.events import Log, Progress, Stage
 from personal_avatar.problems import stated
 from personal_avatar.storage import slug
-from personal_avatar.training import helping, judging
+from personal_avatar.training import helping
 from personal_avatar.training.engines.pace import Pace
+from personal_avatar.training.evaluation import judging
 from personal_avatar.training.loop import Hooks, Trainer
-from personal_avatar.training.outcome import facts_at
-from personal_avatar.training.publish import metadata
+from personal_avatar.training.results.outcome import facts_at
+from personal_avatar.training.results.publish import metadata
 from personal_avatar.training.resuming import Keeper
 from personal_avatar.training.work import Point, Training, Work, unscored
 from personal_avatar.wording import text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from personal_avatar.domain import Family
-from personal_avatar.training.batches import in_batches
+from personal_avatar.training.evaluation.batches import in_batches
 from personal_avatar.training.families.detect import CHANNELS, EPSILON, FIRST_LAYER, LATENT_PX, VELOCITY
 from personal_avatar.training.families.files import Weights, read_some
 from personal_avatar.training.families.marks import Mark, stamp_of

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from personal_avatar.training.data.reading import read
 from personal_avatar.training.families.detect import EPSILON, UNKNOWN, VELOCITY
 from personal_avatar.training.families.model import DiffusionModel
-from personal_avatar.training.reading import read
 
 if TYPE_CHECKING:
     import torch

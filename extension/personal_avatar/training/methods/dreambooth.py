@@ -19,7 +19,7 @@ from personal_avatar.training.families.parts import UNET_PREFIX
 from personal_avatar.training.families.vae_config import refuse_lost, vae_weights
 from personal_avatar.training.files import refuse_infinite, write_tensors
 from personal_avatar.training.methods.base import State, Subject
-from personal_avatar.training.plan import DreamboothPlan
+from personal_avatar.training.planning.plan import DreamboothPlan
 
 if TYPE_CHECKING:
     import torch

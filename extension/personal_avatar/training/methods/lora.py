@@ -18,7 +18,7 @@ from personal_avatar.training.methods import lora_names
 from personal_avatar.training.methods.base import State, Subject
 from personal_avatar.training.methods.dora import Magnitude
 from personal_avatar.training.methods.lora_targets import Target, choose_targets
-from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.planning.plan import LoraPlan
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.parts import UNET_PREFIX
 from personal_avatar.training.methods.webui_names import webui_name
-from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.planning.plan import LoraPlan
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from importlib import import_module
 from personal_avatar.domain import Method
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.base import Subject, TrainingMethod
-from personal_avatar.training.plan import TrainPlan
+from personal_avatar.training.planning.plan import TrainPlan
 
 _HERE = "personal_avatar.training.methods"
 METHODS: dict[Method, str] = {

@@ -12,7 +12,7 @@ from personal_avatar.problems import stated
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.files import refuse_infinite, write_tensors
 from personal_avatar.training.methods.base import State, Subject
-from personal_avatar.training.plan import TextualInversionPlan
+from personal_avatar.training.planning.plan import TextualInversionPlan
 
 if TYPE_CHECKING:
     import torch

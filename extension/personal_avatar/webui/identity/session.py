@@ -99,7 +99,7 @@ def _prepared(p: Any, session: Session, size_px: tuple[int, int], fitted: Fitted
     try:
         from personal_avatar.identity.unit import cautions
         from personal_avatar.studio.oneshot import parts_for
-        from personal_avatar.training.fitness import face_widths
+        from personal_avatar.training.planning.fitness import face_widths
 
         base, unit = _base(), networks.unit()
         parts_for(unit.shelf, asked.settings, base)

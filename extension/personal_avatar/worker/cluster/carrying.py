@@ -15,9 +15,9 @@ from personal_avatar.jobs.kept import ARTIFACTS_FOLDER, STATE_COMPLETE, STATE_FO
 from personal_avatar.jobs.places import Places
 from personal_avatar.problems import stated
 from personal_avatar.storage import files_below
-from personal_avatar.training.publish import stem_for
+from personal_avatar.training.planning.task import TrainTask
+from personal_avatar.training.results.publish import stem_for
 from personal_avatar.training.storing import parts
-from personal_avatar.training.task import TrainTask
 from personal_avatar.weights.matting import MODNET
 from personal_avatar.weights.registry import SFACE, YUNET
 from personal_avatar.worker.cluster.node import AVATAR, JOB, PUBLISHED

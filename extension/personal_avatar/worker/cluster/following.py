@@ -190,7 +190,7 @@ class Following:
         """The report names files as they were called there, and goes on to do so where it cannot be written anew."""
         path = self._folder / ARTIFACTS_FOLDER / "report.json"
         if path.is_file():
-            from personal_avatar.training.report import write_report
+            from personal_avatar.training.results.report import write_report
 
             try:
                 write_report(path.parent, self._trip.places.here(json.loads(path.read_text(encoding="utf-8"))))

@@ -12,7 +12,7 @@ from personal_avatar.errors import DiskFull
 from personal_avatar.jobs.events import Log
 from personal_avatar.jobs.places import Places
 from personal_avatar.problems import stated
-from personal_avatar.training.task import TrainTask
+from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.wording import text
 from personal_avatar.worker.cluster.carrying import Luggage, job_there, pack
 from personal_avatar.worker.cluster.heeding import Heeding

@@ -6,7 +6,7 @@ from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Dataset, Family, Method, Sample
 from personal_avatar.training.engines.kohya.command import Order
-from personal_avatar.training.plan import PLANS
+from personal_avatar.training.planning.plan import PLANS
 from PIL import Image
 
 

@@ -10,9 +10,9 @@ import pytest
 from kohya_orders import base_of, order_of
 from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.training.engines.kohya.command import arguments, command, prompts, words
-from personal_avatar.training.plan import PLANS, TrainPlan
-from personal_avatar.training.samples import Shot
-from personal_avatar.training.schedule import rate_factor
+from personal_avatar.training.evaluation.samples import Shot
+from personal_avatar.training.planning.plan import PLANS, TrainPlan
+from personal_avatar.training.planning.schedule import rate_factor
 
 SDXL = base_of(Family.SDXL)
 # Settings that are for what comes before and after: photos, scores, the choice.

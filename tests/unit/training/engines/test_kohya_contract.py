@@ -24,7 +24,7 @@ from personal_avatar.domain import Family, Method
 from personal_avatar.environment import kohya as installed
 from personal_avatar.errors import EngineMissing
 from personal_avatar.training import compute
-from personal_avatar.training.classes import ClassPictures
+from personal_avatar.training.data.classes import ClassPictures
 from personal_avatar.training.engines.kohya.command import command
 from personal_avatar.training.engines.kohya.engine import write_tokenizers
 from personal_avatar.training.engines.kohya.pictures import class_items, dataset_toml, items_of, write_groups
@@ -34,7 +34,7 @@ from personal_avatar.training.families.registry import LOADERS
 from personal_avatar.training.families.text import tokenizer
 from personal_avatar.training.methods.lora import Lora
 from personal_avatar.training.optimisers import BETAS
-from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.planning.plan import LoraPlan
 
 FOLDER = os.environ.get(installed.VARIABLE, "")
 OLD = bool(FOLDER) and installed.read_version(Path(FOLDER)).startswith("0.9.")

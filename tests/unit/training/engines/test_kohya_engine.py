@@ -22,13 +22,13 @@ from personal_avatar.jobs.events import Event, Log, Progress, SampleMade
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training import compute, memory, run
 from personal_avatar.training.engines.kohya import engine
+from personal_avatar.training.evaluation.samples import Shot
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.families.files import read_weights
-from personal_avatar.training.idle import harmful
 from personal_avatar.training.methods import registry as methods
-from personal_avatar.training.plan import LoraPlan
-from personal_avatar.training.samples import Shot
-from personal_avatar.training.task import TrainTask
+from personal_avatar.training.planning.idle import harmful
+from personal_avatar.training.planning.plan import LoraPlan
+from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.training.work import Training, Work
 from pretended_card import Card
 

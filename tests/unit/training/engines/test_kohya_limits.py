@@ -15,9 +15,9 @@ from personal_avatar.training.engines.kohya.limits import fitted, limits
 from personal_avatar.training.engines.kohya.sizes import STANDARD, UNET_TENSORS
 from personal_avatar.training.families.detect import UNET, VAE
 from personal_avatar.training.families.files import read_shapes
-from personal_avatar.training.fitness import refuse_unfit
-from personal_avatar.training.optimiser_facts import OPTIMISERS
-from personal_avatar.training.plan import PLANS, TrainPlan, plan_for
+from personal_avatar.training.planning.fitness import refuse_unfit
+from personal_avatar.training.planning.optimiser_facts import OPTIMISERS
+from personal_avatar.training.planning.plan import PLANS, TrainPlan, plan_for
 
 FIRST = UNET + "input_blocks.0.0.weight"
 

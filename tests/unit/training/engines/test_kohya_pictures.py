@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kohya_orders import dataset_in
 from personal_avatar.domain import Method
-from personal_avatar.training.classes import ClassPictures
+from personal_avatar.training.data.classes import ClassPictures
 from personal_avatar.training.engines.kohya.pictures import (
     EPOCH_BATCHES,
     TOKEN,
@@ -27,7 +27,7 @@ from personal_avatar.training.engines.kohya.pictures import (
     toml_value,
     write_groups,
 )
-from personal_avatar.training.plan import DreamboothLoraPlan, LoraPlan, TrainPlan
+from personal_avatar.training.planning.plan import DreamboothLoraPlan, LoraPlan, TrainPlan
 from PIL import Image
 
 tomllib = pytest.importorskip("tomllib")  # Python 3.11

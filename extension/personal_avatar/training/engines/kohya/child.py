@@ -33,9 +33,10 @@ from personal_avatar.errors import (
 from personal_avatar.jobs.endings import NATIVE_OUT_OF_VRAM, last_words, oom_kills
 from personal_avatar.naming import SAID_OF_DISKS, SAID_OF_MEMORY, of_card, of_cudnn, of_vram
 from personal_avatar.problems import stated
-from personal_avatar.training import memory, needs
+from personal_avatar.training import memory
 from personal_avatar.training.engines.kohya.progress import Lines, is_noise
-from personal_avatar.training.optimiser_facts import ADAMW, EIGHT_BIT
+from personal_avatar.training.planning import needs
+from personal_avatar.training.planning.optimiser_facts import ADAMW, EIGHT_BIT
 
 WAIT_S = 0.5
 PATIENCE_S = 5.0

@@ -11,14 +11,14 @@ from personal_avatar.captions.tokens import MOST
 from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.training.engines.kohya.outputs import OUTPUT_NAME, PICTURES_NAME, save_every
 from personal_avatar.training.engines.kohya.pictures import TOKEN
+from personal_avatar.training.evaluation.samples import Shot
 from personal_avatar.training.families.windows import WINDOW
 from personal_avatar.training.losses import is_velocity
-from personal_avatar.training.optimiser_facts import OPTIMISERS
 from personal_avatar.training.optimisers import BETAS
-from personal_avatar.training.plan import LoraPlan, TextualInversionPlan, TrainPlan
-from personal_avatar.training.rates import has_own_schedule
-from personal_avatar.training.samples import Shot
-from personal_avatar.training.schedule import LAST_RATE
+from personal_avatar.training.planning.optimiser_facts import OPTIMISERS
+from personal_avatar.training.planning.plan import LoraPlan, TextualInversionPlan, TrainPlan
+from personal_avatar.training.planning.rates import has_own_schedule
+from personal_avatar.training.planning.schedule import LAST_RATE
 
 Arguments = dict[str, Any]
 SCRIPTS = {

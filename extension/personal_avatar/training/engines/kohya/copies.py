@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.training.counts import AVERAGED
 from personal_avatar.training.families.files import Weights, is_one_by_one, read_weights
 from personal_avatar.training.files import write_tensors
+from personal_avatar.training.planning.counts import AVERAGED
 
 FOLDER_NAME = "copies"
 

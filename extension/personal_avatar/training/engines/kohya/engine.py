@@ -20,6 +20,7 @@ from personal_avatar.jobs.events import Log, Progress, SampleMade
 from personal_avatar.problems import stated
 from personal_avatar.storage import slug, write_json
 from personal_avatar.training.compute import Compute, release
+from personal_avatar.training.data.materials import pictures_of_the_class
 from personal_avatar.training.engines.kohya.child import Child
 from personal_avatar.training.engines.kohya.command import Order, command, prompts
 from personal_avatar.training.engines.kohya.copies import copied, handed
@@ -28,12 +29,11 @@ from personal_avatar.training.engines.kohya.pictures import class_items, dataset
 from personal_avatar.training.engines.kohya.progress import Step, is_noise, step_of
 from personal_avatar.training.engines.kohya.sizes import launcher
 from personal_avatar.training.engines.pace import Pace
+from personal_avatar.training.evaluation.samples import Shot
 from personal_avatar.training.families.contents import beside_an_error
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.parts import UNET_PREFIX
 from personal_avatar.training.families.text import TOKENIZER
-from personal_avatar.training.materials import pictures_of_the_class
-from personal_avatar.training.samples import Shot
 from personal_avatar.training.work import Training, Work, unscored
 from personal_avatar.wording import text
 

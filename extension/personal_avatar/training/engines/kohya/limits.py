@@ -12,9 +12,9 @@ from personal_avatar.problems import several
 from personal_avatar.training.engines.kohya.sizes import is_standard, sizes_of
 from personal_avatar.training.families.detect import CHANNELS, FIRST_LAYER, VAE
 from personal_avatar.training.families.files import Shapes, read_shapes
-from personal_avatar.training.optimiser_facts import ADAMW, OPTIMISERS
-from personal_avatar.training.plan import EVEN, PICTURES, LoraPlan, TrainPlan
-from personal_avatar.training.rates import as_adamw, has_own_schedule
+from personal_avatar.training.planning.optimiser_facts import ADAMW, OPTIMISERS
+from personal_avatar.training.planning.plan import EVEN, PICTURES, LoraPlan, TrainPlan
+from personal_avatar.training.planning.rates import as_adamw, has_own_schedule
 from personal_avatar.wording import FAMILIES, text
 
 FIRST_OF_VAE = VAE + "encoder.conv_in.weight"

@@ -14,9 +14,9 @@ import numpy as np
 
 from personal_avatar.captions.wording import renamed
 from personal_avatar.domain import Dataset, Method
-from personal_avatar.training.captions import without_subject
-from personal_avatar.training.classes import ClassPictures
-from personal_avatar.training.plan import PREDICTION, TrainPlan
+from personal_avatar.training.data.captions import without_subject
+from personal_avatar.training.data.classes import ClassPictures
+from personal_avatar.training.planning.plan import PREDICTION, TrainPlan
 
 if TYPE_CHECKING:
     from PIL import Image
