@@ -1,6 +1,7 @@
 """Real child processes for the tests of the queue: scripts that stand where the trainer's interpreter stands."""
 from __future__ import annotations
 
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -49,11 +50,16 @@ SILENT = "emit(Progress(1, 2)); time.sleep(60)"
 
 
 def trainer(folder: Path, body: str) -> TrainerPython:
-    """An executable script with `body` as its work; left alone when it is there, as one that runs cannot be written."""
+    """An executable script with `body` as its work; left alone when it is there, as one that runs cannot be written.
+
+    Another process writes it: a file that a thread has open for that cannot be run, and as long as another thread
+    starts a process it is open there, too, after it was closed here.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "trainer"
     script = PREAMBLE.format(python=sys.executable) + textwrap.dedent(body)
     if not path.exists() or path.read_text() != script:
-        path.write_text(script)
-        path.chmod(0o755)
+        draft = path.with_name("draft")
+        draft.write_text(script)
+        subprocess.run(["install", draft, path], check=True)
     return TrainerPython(path)
