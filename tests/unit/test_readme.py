@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "extension" / "personal_avatar"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("tools/*/README.md")])
 OF_TINY = "avatar-tiny"  # styles that only the small checkpoint paints, and README counts apart
 
 
@@ -32,11 +33,18 @@ def paths() -> set[tuple[str, str]]:
         for path in re.findall(r"`([\w./-]+(?:/|\.py|\.json))`", line.rpartition(" | ")[2]):
             found.add((folder, path))
             folder = path[: path.rindex("/") + 1] if "/" in path else folder
-    return found
+    sentences = "".join(re.findall(r"^(?![|]).*\n", CONTRIBUTING, re.M))
+    return found | {("", path) for path in re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|txt|json|sh))`", sentences)}
+
+
+def links() -> set[tuple[Path, str]]:
+    """(a document, what it leads to on this disk)."""
+    return {(document, link) for document in DOCUMENTS
+            for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", document.read_text(encoding="utf-8"))}
 
 
 def test_commands_and_paths_are_found() -> None:
-    assert len(commands()) > 25 and len(paths()) > 100
+    assert len(commands()) > 25 and len(paths()) > 110 and len(links()) > 10
 
 
 @pytest.mark.parametrize("command", sorted(commands()))
@@ -53,5 +61,9 @@ def test_as_many_styles_are_shipped_as_the_readme_says() -> None:
 
 
 @pytest.mark.parametrize(("folder", "path"), sorted(paths()))
-def test_a_path_of_the_table_of_contributing_is_there(folder: str, path: str) -> None:
+def test_a_path_of_contributing_is_there(folder: str, path: str) -> None:
     assert any((place / path).exists() for place in (PACKAGE / folder, PACKAGE, ROOT))
+
+
+def test_a_link_of_a_document_leads_to_a_file() -> None:
+    assert [f"{document.name}: {link}" for document, link in sorted(links()) if not (document.parent / link).exists()] == []
