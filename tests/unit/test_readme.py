@@ -26,7 +26,7 @@ def commands() -> set[str]:
 
 
 def paths() -> set[tuple[str, str]]:
-    """(the folder that was named before it in its line, a path) of the table of what is where."""
+    """(the folder that was named before it in its line, a path) of the table of what is where, and of sentences."""
     found = set()
     for line in re.findall(r"^\| .*", CONTRIBUTING, re.M):
         folder = ""
@@ -66,4 +66,4 @@ def test_a_path_of_contributing_is_there(folder: str, path: str) -> None:
 
 
 def test_a_link_of_a_document_leads_to_a_file() -> None:
-    assert [f"{document.name}: {link}" for document, link in sorted(links()) if not (document.parent / link).exists()] == []
+    assert not [(document.name, link) for document, link in sorted(links()) if not (document.parent / link).exists()]
