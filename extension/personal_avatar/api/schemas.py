@@ -56,6 +56,8 @@ class JobDocument(Document):
     state: State
     stage: str = Field("", description="check, prepare, cache, class, compile, train, score, selftest of a training; "
                        "caption, generate, rank, gather, restore of others")
+    within: str | None = Field(None, description="What is done in the stage while its steps rest: judge, as the "
+                               "weights of a step are saved and judged by pictures; null while steps are made")
     parked: bool = Field(False, description="A training that waits while a picture is made, and goes on by itself")
     stalled: Literal["silent", "halted"] | None = Field(
         None, description="Why a running one makes no steps: nothing was heard of it for 15 minutes, or another "

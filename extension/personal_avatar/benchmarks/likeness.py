@@ -111,7 +111,7 @@ class Course:
 def course_of(records: Sequence[Record], engine: Engine) -> Course:
     """Read the events of a training."""
     began = next(record.at for record in records if isinstance(record.event, Started))
-    stages = [place for place, record in enumerate(records) if isinstance(record.event, Stage)]
+    stages = [place for place, one in enumerate(records) if isinstance(one.event, Stage) and not one.event.within]
     place = next(place for place in stages if records[place].event == Stage(TRAIN_STAGE))
     after = next((later for later in stages if later > place), len(records))
     learning = [(record.at, record.event) for record in records[place:after]]

@@ -104,7 +104,7 @@ def _acceptor(view: JobView) -> str:
 def _whereabouts(view: JobView) -> Iterator[str]:
     """How far a job is, when it begins or ends, and what is unusual about it."""
     if view.status.state in ACTIVE and view.total_steps:
-        yield view.stage if view.past_loop else f"{view.stage} {view.step}/{view.total_steps}"
+        yield view.stage if view.past_loop else f"{view.within or view.stage} {view.step}/{view.total_steps}"
     if view.position:
         yield f"number {view.position}"
     if view.starts_in_s:

@@ -23,8 +23,9 @@ from personal_avatar.jobs.events import (
 )
 
 BEFORE = ""  # the time between the start of the process and its first stage
-_NO_PACE: dict[str, Any] = {"seconds_per_step": None, "parked": False}
-_NO_LOOP: dict[str, Any] = {**_NO_PACE, "step": 0, "total_steps": 0, "loop_stage": ""}
+_NO_PACE: dict[str, Any] = {"seconds_per_step": None, "parked": False, "within": ""}
+_RESTS: dict[str, Any] = {"lap_at": None, "parked": False, "within": ""}
+_NO_LOOP: dict[str, Any] = {**_NO_PACE, "step": 0, "total_steps": 0, "loop_stage": "", "besides_s": None}
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,9 @@ class Account:
     `Failed` begins, -1 without one; `starts`: how often a process began. `laps`: seconds spent in each stage, in the
     order in which they first came, pauses left out; `loops`: steps in all of the stages that have such, of which
     `loop_stage` is the last that `step` and `total_steps` are of; `lap_at`: since
-    when the present one goes on. `done`: the last word is that the work is done; `heard_at`: when the work was last
-    heard of."""
+    when the present one goes on. `within`: what is done in it while its loop rests; `besides_s`: what the work still
+    took besides its steps at `besides_at`, by its own reckoning. `done`: the last word is that the work is done;
+    `heard_at`: when the work was last heard of."""
 
     offset: int = 0
     stage: str = ""
@@ -52,6 +54,9 @@ class Account:
     done: bool = False
     heard_at: float | None = None
     loop_stage: str = ""
+    within: str = ""
+    besides_s: float | None = None
+    besides_at: float = 0.0
 
     def to_text(self) -> str:
         return json.dumps(asdict(self))
@@ -67,6 +72,13 @@ class Account:
         if not self.seconds_per_step:
             return None
         return max(0.0, (self.total_steps - self.step) * self.seconds_per_step)
+
+    def told_left_s(self, now: float) -> float | None:
+        """Seconds until the work is done, by its own reckoning; None where it told none, or no pace of its steps."""
+        loop_s = self.loop_left_s if self.step < self.total_steps else 0.0
+        if self.besides_s is None or loop_s is None:
+            return None
+        return loop_s + max(0.0, self.besides_s - max(0.0, now - self.besides_at))
 
     def spent_s(self, stage: str, now: float) -> float:
         """Seconds in a stage until now."""
@@ -109,12 +121,15 @@ def _changes(account: Account, at: float, event: Event) -> dict[str, Any]:
         prepared = {} if account.starts else _lap(account, at)  # what was open in a process that died is left out
         begun = {"starts": account.starts + 1, "lap_at": at, "stage": BEFORE, "word_at": -1, "done": False}
         return {**prepared, **begun, **_NO_LOOP}
+    if isinstance(event, Stage) and event.within and event.within == account.stage:
+        return {"within": event.name}
     if isinstance(event, Stage):
         return {**_lap(account, at), "stage": event.name, "lap_at": at, **_NO_PACE}
     if isinstance(event, Progress):
         loops = {**account.loops, account.stage: event.total}
         return {"step": event.step, "total_steps": event.total, "loss": event.loss, "loops": loops,
-                "seconds_per_step": event.seconds_per_step, "loop_stage": account.stage}
+                "seconds_per_step": event.seconds_per_step, "loop_stage": account.stage, "within": "",
+                "besides_s": event.besides_s, "besides_at": at}
     if isinstance(event, Score):
         return {"likeness": event.likeness}
     if isinstance(event, Parked):
@@ -122,10 +137,10 @@ def _changes(account: Account, at: float, event: Event) -> dict[str, Any]:
     if isinstance(event, Paused):
         told_last = account.step <= event.step <= account.total_steps  # not each step is told
         step = event.step if told_last else account.step
-        return {**_lap(account, at), "lap_at": None, "parked": False, "step": step}
+        return {**_lap(account, at), **_RESTS, "step": step}
     if isinstance(event, Done | Failed):
         done = isinstance(event, Done)
-        return {**_lap(account, at), "lap_at": None, "word_at": account.offset, "done": done, "parked": False}
+        return {**_lap(account, at), "word_at": account.offset, "done": done, **_RESTS}
     return {}
 
 

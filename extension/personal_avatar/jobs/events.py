@@ -30,21 +30,25 @@ class Started:
 
 @dataclass(frozen=True)
 class Stage:
-    """A named part of the work begins; the table of texts has words for each, under `stage.<name>`."""
+    """A named part of the work begins; the table of texts has words for each, under `stage.<name>`. `within`: the
+    stage whose loop rests meanwhile, and goes on with its next `Progress`."""
 
     kind: ClassVar[str] = "stage"
     name: str
+    within: str = ""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """`step` of `total` of the main loop are done. `loss` only while training."""
+    """`step` of `total` of the main loop are done. `loss` only while training. `besides_s`: what the work takes from
+    here to its end besides the steps that are left, as far as it can tell."""
 
     kind: ClassVar[str] = "progress"
     step: int
     total: int
     loss: float | None = None
     seconds_per_step: float | None = None
+    besides_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,10 @@ class Learned:
         return sum(lap.for_work(work) for lap in self.laps) if self.laps else None
 
     def left_s(self, account: Account, work: float, now: float) -> float | None:
-        """Seconds until a job that has told `account` is done: its loop at the speed that was measured in it, then the
-        stages after it as they were of late."""
+        """Seconds until a job that has told `account` is done: as it reckons itself, else its loop at the speed that
+        was measured in it, then the stages after it as they were of late."""
+        if (told := account.told_left_s(now)) is not None:
+            return told
         stages = [lap.stage for lap in self.laps]
         loop = account.loop_left_s
         if account.stage not in stages:

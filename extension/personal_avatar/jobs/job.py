@@ -69,7 +69,8 @@ class JobView:
     is known; `starts_in_s`: seconds until a waiting one is taken. `parked`: it waits while a picture is made. `done`:
     its last word was that the work is done, whatever became of its end. `silent_s`: seconds since a running one was
     last heard of; `stalled`: why it makes no steps, "" while it does or that is not known. `step` and `total_steps` are
-    of the last loop that it told of; `past_loop`: that is over, and a stage without one goes on.
+    of the last loop that it told of; `past_loop`: that is over, and a stage without one goes on; `within`: what is done
+    while the loop rests.
     """
 
     job: Job
@@ -88,6 +89,7 @@ class JobView:
     silent_s: float | None = None
     stalled: str = ""
     past_loop: bool = False
+    within: str = ""
 
     @property
     def priority(self) -> int:
@@ -106,7 +108,8 @@ class JobView:
         job, status = self.job, self.status
         return {
             "id": job.id, "kind": job.kind, "title": job.title, "user_id": job.user_id, "model_id": job.avatar_id,
-            "state": status.state.value, "stage": self.stage, "progress": round(self.progress, 4),
+            "state": status.state.value, "stage": self.stage, "within": self.within or None,
+            "progress": round(self.progress, 4),
             "step": self.step, "total_steps": self.total_steps, "loss": self.loss, "likeness": self.likeness,
             "parked": self.parked, "stalled": self.stalled or None, "silent_s": self.silent_s,
             "eta_s": self.eta_s, "starts_in_s": self.starts_in_s, "position": self.position,

@@ -65,6 +65,7 @@ class Listing:
             account.parked and status.state is State.RUNNING, account.done,
             *self._life(status, account),
             past_loop=account.total_steps > 0 and account.loop_stage != account.stage,
+            within=account.within,
         )
 
     def _life(self, status: Status, account: Account) -> tuple[float | None, str]:

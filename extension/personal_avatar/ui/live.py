@@ -38,8 +38,9 @@ def state_badge(view: JobView, scene: Scene) -> str:
 
 def stage_name(view: JobView, scene: Scene) -> str:
     """The stage in words; a stage that the table does not know as the job calls it."""
-    key = f"stage.{'parked' if view.parked else view.stage or 'start'}"
-    return scene.say(key) if has(key) else view.stage
+    stage = view.within or view.stage
+    key = f"stage.{'parked' if view.parked else stage or 'start'}"
+    return scene.say(key) if has(key) else stage
 
 
 def headline(view: JobView, scene: Scene) -> str:

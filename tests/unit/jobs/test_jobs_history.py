@@ -118,6 +118,40 @@ def test_one_slow_run_does_not_count(past: Past) -> None:
     assert past.store.view(past.job([], 0)).eta_s == close_to(80)
 
 
+JUDGES: Told = [
+    *STAGES[:3], (20, {"kind": "progress", "step": 50, "total": 100, "seconds_per_step": 0.2, "besides_s": 90}),
+    (20, {"kind": "stage", "name": "judge", "within": "train"}),
+]
+
+
+def test_what_the_work_takes_besides_its_steps_is_left_as_well(past: Past) -> None:
+    """Ten seconds of steps, and ninety of which thirty passed while the loop rested; in the stages after it, too."""
+    view = past.runs(JUDGES, 50)
+    assert (view.stage, view.within, view.past_loop, view.step) == ("train", "judge", False, 50)
+    assert view.eta_s == close_to(10 + 90 - 30)
+    assert past.runs(JUDGES, 500).eta_s == close_to(10)
+    on = (60, {"kind": "progress", "step": 100, "total": 100, "seconds_per_step": 0.2, "besides_s": 40})
+    assert past.runs([*JUDGES, on], 61).within == ""
+    assert past.runs([*JUDGES, on, (61, {"kind": "stage", "name": "score"})], 75).eta_s == close_to(25)
+    assert past.store.view(past.job([], 0)).starts_in_s == close_to((70 + 10 + 39 + 25) / 4)
+
+
+def test_what_a_process_reckoned_that_died_says_nothing_of_the_next(past: Past) -> None:
+    again = (600, {"kind": "started", "pid": 2})
+    view = past.runs([*JUDGES, again, (602, {"kind": "stage", "name": "train"})], 610)
+    assert (view.eta_s, view.within) == (None, "")
+
+
+def test_a_job_that_ends_while_its_loop_rests_rests_no_more(past: Past) -> None:
+    assert past.runs([*JUDGES, (30, {"kind": "paused", "step": 50})], 50).within == ""
+    assert past.runs([*JUDGES, *END], 90).within == ""
+
+
+def test_the_time_in_which_a_loop_rests_is_time_of_its_stage(past: Past) -> None:
+    past.ran([*STAGES[:4], (20, {"kind": "stage", "name": "judge", "within": "train"}), *STAGES[4:], *END])
+    assert past.store.view(past.job([], 0)).eta_s == close_to(80)
+
+
 def test_failed_runs_teach_nothing(past: Past) -> None:
     job_id = past.job(STAGES + END, 1000)
     past.store.move(job_id, State.RUNNING)

@@ -296,6 +296,8 @@ def test_a_stage_without_steps_shows_none_of_the_loop_before_it(studio: Studio) 
     made, scene = job(studio, State.RUNNING), page(studio)
     view = replace(studio.jobs.view(made), stage="score", step=9, total_steps=9)
     assert 'aria-valuenow="100"' in bar(view, scene) and "9" in headline(view, scene)
+    judged = headline(replace(view, stage="train", within="judge"), scene)
+    assert judged == "Saving and judging what was learned · 9 of 9 steps"
     view = replace(view, past_loop=True)
     assert "aria-valuenow" not in bar(view, scene) and "9" not in headline(view, scene)
     assert "%" not in announcement(view, scene)

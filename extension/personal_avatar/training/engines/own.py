@@ -13,7 +13,7 @@ from personal_avatar.jobs.events import Log, Progress, Stage
 from personal_avatar.problems import stated
 from personal_avatar.storage import slug
 from personal_avatar.training import helping
-from personal_avatar.training.engines.pace import Pace
+from personal_avatar.training.engines.pace import Judging, Pace
 from personal_avatar.training.evaluation import judging
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.results.outcome import facts_at
@@ -30,24 +30,25 @@ def train(work: Work, training: Training, score: Score) -> None:
     while its weights are loaded. Raises `NanLoss`, `Crashed`, `PauseTaken`, and `Cancelled`: what was learned before
     the first checkpoint is among `training.points` then, unless the user wants nothing kept."""
     trainer, keeper = _taken_up(work, training)
-    work.emit(Stage("compile" if trainer.regions.on else "train"))
-    room = Room(training)
+    room, judging_time = Room(training), Judging(work.plan, training.total_steps)
     room.clear()
     work.wishes.heed(between_steps=True)
 
     def is_enough(step: int) -> bool:
         """Save and score the weights of this step: are they as good as the plan wants them?"""
+        work.emit(Stage("judge", within="train"))
         training.bench.model.unpark()
         path = keeper.relied_on or _saved(work, training, step)
         keeper.rely_on(path)
-        point = score(step, path)
+        with judging_time.of_checkpoint(untrained=training.untrained is None):
+            point = score(step, path)
         keeper.thin_out()
         room.clear()
         return judging.is_enough(training, point, work.plan.stop_at)
 
     hooks = Hooks(
-        ProgressReporter(work, room, keeper), is_enough, trainer.note, lambda: _back_to_last(training), keeper.stops,
-        keeper.keep, lambda: _compiling(work, keeper),
+        ProgressReporter(work, training, trainer, room, keeper, judging_time), is_enough, trainer.note,
+        lambda: _back_to_last(training), keeper.stops, keeper.keep, lambda: _compiling(work, keeper),
     )
     with helping.helped(trainer, work.task, work.folder, work.emit):
         try:
@@ -66,6 +67,7 @@ def _taken_up(work: Work, training: Training) -> tuple[Trainer, Keeper]:
     )
     training.losses = trainer.losses
     keeper = Keeper(work, training, trainer)
+    work.emit(Stage("train"))
     keeper.take_up()
     work.wishes.take_over(keeper.pause_at, trainer.tensors)
     return trainer, keeper
@@ -130,14 +132,19 @@ class ProgressReporter:
     """Tells about steps, not more often than a page can show; looks for wishes of the user after each."""
 
     work: Work
+    training: Training
+    trainer: Trainer
     room: Room
     keeper: Keeper
+    judging: Judging
     pace: Pace = field(default_factory=Pace)
 
     def __call__(self, done: int, total: int, loss: float | None, seconds_per_step: float) -> None:
         self.room.after_step()
         if self.pace.is_due(done == total):
             told = None if loss is None else round(loss, 5)
-            self.work.emit(Progress(done, total, told, round(seconds_per_step, 4)))
+            pace_s, untrained = round(seconds_per_step, 4), self.training.untrained is None
+            besides_s = self.judging.left_s(self.trainer.saved, untrained=untrained, seconds_per_step=pace_s)
+            self.work.emit(Progress(done, total, told, pace_s, besides_s))
         self.work.wishes.heed(between_steps=True)
         self.keeper.now_and_then()

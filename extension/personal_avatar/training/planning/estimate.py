@@ -20,7 +20,7 @@ from personal_avatar.training.planning.schedule import save_steps
 from personal_avatar.wording import megabytes
 
 FORWARD_SHARE = 0.35  # a picture's step needs no backward pass
-GRID_EXTRA = 5  # grids of pictures besides one a checkpoint: one of the untrained one, four at the end
+FINAL_GRIDS = 4  # of pictures, at the end
 JUDGED = 16  # passes for each picture of a grid, to see whether it follows its prompt
 HALF_TIME = 0.5  # of a step in fp32, on processors with bf16
 SAVED_BY_HALVING = 0.75  # of the time of a step on pictures of half the width and height
@@ -93,15 +93,27 @@ def before_and_after_s(base: BaseModelFile, photos: int) -> float:
 def _samples(plan: TrainPlan, steps: int) -> float:
     """The whole work in samples of a training step: the steps, the pictures that are judged, those of the class."""
     of_class = plan.class_pictures if plan.wants_class_pictures else 0
-    grids = _of_grids(plan, plan.save_count + GRID_EXTRA, plan.save_count + 2)
-    return _of_steps(plan, steps) + grids + of_class * _forwards(plan)
+    judging = of_judging(plan, plan.save_count, untrained=True, final=True)
+    return _of_steps(plan, steps) + judging + of_class * _forwards(plan)
 
 
 def in_loop(plan: TrainPlan, steps: int) -> float:
     """In such samples the work between the first step and the last: the steps, and the pictures that the checkpoints
     saved between them, and the untrained one, are judged by."""
-    judged = len(save_steps(steps, plan.save_count)) + 1
-    return _of_steps(plan, steps) + _of_grids(plan, judged, judged)
+    saved = len(save_steps(steps, plan.save_count))
+    return _of_steps(plan, steps) + of_judging(plan, saved, untrained=True, final=False)
+
+
+def of_a_step(plan: TrainPlan, steps: int) -> float:
+    """In such samples one of the steps, in the mean."""
+    return _of_steps(plan, steps) / max(1, steps)
+
+
+def of_judging(plan: TrainPlan, checkpoints: int, *, untrained: bool, final: bool) -> float:
+    """In such samples the pictures by which so many checkpoints are judged, and with the first the untrained one; and
+    those of the end."""
+    made, judged = checkpoints + untrained + FINAL_GRIDS * final, checkpoints + untrained + final
+    return plan.score_pictures * (made * _forwards(plan) + judged * JUDGED * FORWARD_SHARE)
 
 
 def _of_steps(plan: TrainPlan, steps: int) -> float:
@@ -109,10 +121,6 @@ def _of_steps(plan: TrainPlan, steps: int) -> float:
     full = steps * (1.0 - SAVED_BY_HALVING * plan.low_first)
     batches = plan.accumulate / plan.gpus
     return full * plan.batch_size * batches * _with_prior(plan) * again
-
-
-def _of_grids(plan: TrainPlan, made: int, judged: int) -> float:
-    return plan.score_pictures * (made * _forwards(plan) + judged * JUDGED * FORWARD_SHARE)
 
 
 def _forwards(plan: TrainPlan) -> float:

@@ -28,7 +28,7 @@ from personal_avatar.training.engines.kohya.outputs import FOLDER_NAME, KEPT, Sa
 from personal_avatar.training.engines.kohya.pictures import class_items, dataset_toml, items_of, spoken, write_groups
 from personal_avatar.training.engines.kohya.progress import Step, is_noise, step_of
 from personal_avatar.training.engines.kohya.sizes import launcher
-from personal_avatar.training.engines.pace import Pace
+from personal_avatar.training.engines.pace import Judging, Pace
 from personal_avatar.training.evaluation.samples import Shot
 from personal_avatar.training.families.contents import beside_an_error
 from personal_avatar.training.families.model import DiffusionModel
@@ -240,7 +240,8 @@ class Teller:
             self.last_step = step.step
         if self.telling.is_due(step.step == step.total):
             seconds = None if step.seconds_per_step is None else round(step.seconds_per_step, 4)
-            self.work.emit(Progress(step.step, step.total, step.loss, seconds))
+            judging = Judging(self.work.plan, step.total).left_s(0, untrained=True, seconds_per_step=seconds)
+            self.work.emit(Progress(step.step, step.total, step.loss, seconds, judging))
 
     def pictures(self, *, final: bool = False) -> None:
         """Tell of new samples; one is told of when it was there a look before, for by then it is complete."""
