@@ -14,7 +14,7 @@ from pathlib import Path
 from personal_avatar.jobs import endings, kept, process
 from personal_avatar.jobs.claims import CLAIM_FILE
 from personal_avatar.jobs.control import PAUSE
-from personal_avatar.jobs.events import EVENTS_FILE
+from personal_avatar.jobs.kept import EVENTS_FILE
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job
 

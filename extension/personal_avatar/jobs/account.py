@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from personal_avatar.jobs.events import (
-    EVENTS_FILE,
     Done,
     Event,
     Failed,
@@ -21,6 +20,7 @@ from personal_avatar.jobs.events import (
     homed,
     parse,
 )
+from personal_avatar.jobs.kept import EVENTS_FILE
 
 BEFORE = ""  # the time between the start of the process and its first stage
 _NO_PACE: dict[str, Any] = {"seconds_per_step": None, "parked": False, "within": ""}

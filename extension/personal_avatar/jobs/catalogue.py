@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from personal_avatar.jobs.events import EVENTS_FILE
 from personal_avatar.jobs.index import Index, IndexLost
+from personal_avatar.jobs.kept import EVENTS_FILE, JOB_FILE, STATUS_FILE
 from personal_avatar.jobs.rows import Row, Wish
 
 T = TypeVar("T")
 INDEX_FILE = "index.sqlite"
-JOB_FILE, STATUS_FILE = "job.json", "status.json"
 LOOK_S = 0.25  # the disk is looked at this often
 SETTLED_S = 2.0  # after which a folder's time tells for sure that nothing came or went
 ACTIVE_A_LOOK, ANY_A_LOOK = 250, 50  # jobs that are compared with their files, in turn

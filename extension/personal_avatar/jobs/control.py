@@ -13,6 +13,7 @@ from pathlib import Path
 
 from personal_avatar.errors import Cancelled
 from personal_avatar.jobs import process, whereabouts
+from personal_avatar.jobs.kept import CONTROL_FOLDER
 from personal_avatar.problems import stated
 
 CANCEL = "cancel"
@@ -34,7 +35,7 @@ class Control:
     """The wishes for one job folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder / "control"
+        self._folder = folder / CONTROL_FOLDER
 
     def ask(self, wish: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -21,9 +21,8 @@ from personal_avatar.errors import (
     TrainerMissing,
     from_json,
 )
-from personal_avatar.jobs.events import EVENTS_FILE, Done, EventWriter, Failed, Paused, Started, read_events
-from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
-from personal_avatar.jobs.process import LOG_FILE
+from personal_avatar.jobs.events import Done, EventWriter, Failed, Paused, Started, read_events
+from personal_avatar.jobs.kept import EVENTS_FILE, JOB_FILE, LOG_FILE, STATE_COMPLETE, STATE_FOLDER, STATUS_FILE
 from personal_avatar.problems import stated
 from personal_avatar.wording import text
 
@@ -116,7 +115,7 @@ def kept(folder: Path, after: int = 0) -> dict[str, Any]:
 
 def is_there(folder: Path) -> bool:
     """Whether the job's folder was not deleted. One file that was lost is damage, and the work goes on."""
-    return any((folder / name).exists() for name in ("job.json", "status.json", EVENTS_FILE))
+    return any((folder / name).exists() for name in (JOB_FILE, STATUS_FILE, EVENTS_FILE))
 
 
 def has_state(folder: Path) -> bool:

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from personal_avatar.errors import AvatarError
+from personal_avatar.jobs.kept import EVENTS_FILE
 from personal_avatar.storage import write_bytes
-
-EVENTS_FILE = "events.jsonl"
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,11 @@ from personal_avatar.domain import from_json, to_json
 from personal_avatar.errors import AvatarError, JobDamaged, NotFound
 from personal_avatar.jobs import claims, process, removing
 from personal_avatar.jobs.account import Account, last_result, read_on
-from personal_avatar.jobs.catalogue import JOB_FILE, STATUS_FILE, same_file, stamp, stamps
-from personal_avatar.jobs.events import EVENTS_FILE
+from personal_avatar.jobs.catalogue import same_file, stamp, stamps
 from personal_avatar.jobs.history import Effort
 from personal_avatar.jobs.homing import described
 from personal_avatar.jobs.job import Job, Status, priority_of
-from personal_avatar.jobs.kept import ARTIFACTS_FOLDER
+from personal_avatar.jobs.kept import ARTIFACTS_FOLDER, EVENTS_FILE, JOB_FILE, STATUS_FILE
 from personal_avatar.jobs.mending import recovered
 from personal_avatar.jobs.rows import Row
 from personal_avatar.jobs.states import ENDED, State

@@ -8,7 +8,7 @@ import os
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from personal_avatar.jobs.catalogue import JOB_FILE
+from personal_avatar.jobs.kept import JOB_FILE
 from personal_avatar.jobs.places import Places
 
 JOBS_FOLDER = "jobs"  # in the data folder

@@ -1,7 +1,9 @@
-"""Names of what the work of a job puts into its folder: its results, what it goes on from, and what it needs meanwhile.
-Standard library only."""
+"""Names of what lies in the folder of a job: what was asked for, how it stands, what it tells; of what its work puts
+there its results, what it goes on from, and what it needs meanwhile. Standard library only."""
 from __future__ import annotations
 
+JOB_FILE, STATUS_FILE, EVENTS_FILE, LOG_FILE = "job.json", "status.json", "events.jsonl", "log.txt"
+CONTROL_FOLDER = "control"  # wishes, see control.py
 ARTIFACTS_FOLDER = "artifacts"
 STATE_FOLDER = "state"
 ASIDE_FOLDER = "state-aside"  # one that could not be used

@@ -13,9 +13,10 @@ import psutil
 from personal_avatar.errors import AvatarError
 from personal_avatar.jobs import process
 from personal_avatar.jobs.control import YIELD, Control
-from personal_avatar.jobs.events import EVENTS_FILE, Done, Failed, Parked, Paused, Stage, Started, parse
+from personal_avatar.jobs.events import Done, Failed, Parked, Paused, Stage, Started, parse
 from personal_avatar.jobs.executors import CARRIER
 from personal_avatar.jobs.job import Job, JobView
+from personal_avatar.jobs.kept import EVENTS_FILE
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobStore
 

@@ -18,12 +18,11 @@ from personal_avatar.commandline import apart
 from personal_avatar.errors import TrainerMissing
 from personal_avatar.host import TrainerPython
 from personal_avatar.jobs import whereabouts
-from personal_avatar.jobs.events import EVENTS_FILE
 from personal_avatar.jobs.executors import LOCAL, Executor
 from personal_avatar.jobs.job import Status
+from personal_avatar.jobs.kept import EVENTS_FILE, LOG_FILE
 from personal_avatar.problems import stated
 
-LOG_FILE = "log.txt"
 ALIVE_FILE = "alive"  # locked for as long as the child lives: it alone is given the handle, and nothing that it starts
 TICKS = 2**33  # of a clock with 100 ticks a second: two and a half years
 FOLDER_VARIABLE = "PERSONAL_AVATAR_JOB"  # what the work of a job starts carries its folder in the environment

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from personal_avatar.jobs import homing
-from personal_avatar.jobs.catalogue import JOB_FILE, STATUS_FILE
+from personal_avatar.jobs.kept import JOB_FILE, STATUS_FILE
 
 DELETED = ".deleted"  # how the name ends that a folder has while it is removed
 

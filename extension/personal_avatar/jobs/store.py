@@ -20,6 +20,7 @@ from personal_avatar.jobs.events import rewrite
 from personal_avatar.jobs.files import JobFiles, status_of
 from personal_avatar.jobs.history import Effort
 from personal_avatar.jobs.job import Job, JobView, Status
+from personal_avatar.jobs.kept import LOG_FILE
 from personal_avatar.jobs.listing import Lines, Listing
 from personal_avatar.jobs.rows import Row, Wish
 from personal_avatar.jobs.states import ACTIVE, ENDED, State, move
@@ -249,7 +250,7 @@ class JobStore:
 
     def log_tail(self, job_id: str, characters: int = 8000) -> str:
         """The end of what the child printed."""
-        path = self.folder(job_id) / "log.txt"
+        path = self.folder(job_id) / LOG_FILE
         if not path.exists():
             return ""
         with path.open("rb") as file:

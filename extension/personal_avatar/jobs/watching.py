@@ -8,7 +8,8 @@ from pathlib import Path
 from personal_avatar.jobs import endings, process
 from personal_avatar.jobs.account import Account, read_on
 from personal_avatar.jobs.control import CANCEL, PAUSE, Control
-from personal_avatar.jobs.events import EVENTS_FILE, EventWriter, Log
+from personal_avatar.jobs.events import EventWriter, Log
+from personal_avatar.jobs.kept import EVENTS_FILE
 from personal_avatar.wording import text
 
 CANCEL_GRACE_S = 600.0  # a step, the scoring and the saving may take as long

@@ -15,7 +15,8 @@ from personal_avatar.albums.entries import Entry
 from personal_avatar.albums.sizes import ORIGINAL
 from personal_avatar.erasure import erased
 from personal_avatar.errors import NotFound, NotReadable, WrongState
-from personal_avatar.jobs.events import EVENTS_FILE, SampleMade
+from personal_avatar.jobs.events import SampleMade
+from personal_avatar.jobs.kept import EVENTS_FILE
 from personal_avatar.jobs.states import ENDED
 from personal_avatar.jobs.store import Job, JobView, named_in
 from personal_avatar.storage import locked

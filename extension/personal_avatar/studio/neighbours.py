@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from personal_avatar.errors import UnreadablePhoto
-from personal_avatar.jobs.events import EVENTS_FILE
+from personal_avatar.jobs.kept import EVENTS_FILE
 from personal_avatar.pictures import load_picture, prompt_of
 from personal_avatar.ranking.looks import Looks, look
 from personal_avatar.ranking.nouns import Ranked

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.jobs.catalogue import JOB_FILE
 from personal_avatar.jobs.events import EventWriter, Log
+from personal_avatar.jobs.kept import JOB_FILE
 from personal_avatar.storage import sha256_of
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.planning.task import TrainTask

@@ -8,6 +8,7 @@ from typing import Any
 
 from personal_avatar.albums.entries import PARTS, Entry, Wanted, arranged
 from personal_avatar.errors import AvatarError, NotFound
+from personal_avatar.jobs.kept import ARTIFACTS_FOLDER
 from personal_avatar.ranking.order import OVERALL
 from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.making import likeness_words
@@ -132,6 +133,6 @@ def table(scene: Scene) -> Path:
     if scene.ranking is None:
         raise Refusal(NotFound, "nopictures")
     job_id, filters = scene.ranking.job.id, [f"{part}>={value:.6f}" for part, value in limits(scene).items()]
-    target = scene.studio.jobs.folder(job_id) / "artifacts" / f"ranked-{job_id[:8]}.csv"
+    target = scene.studio.jobs.folder(job_id) / ARTIFACTS_FOLDER / f"ranked-{job_id[:8]}.csv"
     target.write_text(scene.studio.rankings.table(job_id, order(scene), filters), encoding="utf-8-sig")
     return target

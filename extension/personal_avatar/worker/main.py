@@ -15,7 +15,7 @@ from personal_avatar.errors import Crashed, NanLoss, SelfTestFailed
 from personal_avatar.jobs.control import CANCEL, Control, PauseTaken
 from personal_avatar.jobs.events import Done, EventWriter, Paused, Started, failure
 from personal_avatar.jobs.homing import described
-from personal_avatar.jobs.kept import ASIDE_FOLDER, STATE_FOLDER
+from personal_avatar.jobs.kept import ASIDE_FOLDER, JOB_FILE, STATE_FOLDER
 from personal_avatar.naming import named
 from personal_avatar.problems import stated
 from personal_avatar.wording import table
@@ -43,7 +43,7 @@ DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
 def main(arguments: Sequence[str], kinds: Mapping[str, Kind] = KINDS) -> int:
     """Exit status 0 when the job is done, 1 when it failed, 2 for a wrong call. `kinds`: what each is done by."""
-    if len(arguments) != 1 or not (Path(arguments[0]) / "job.json").is_file():
+    if len(arguments) != 1 or not (Path(arguments[0]) / JOB_FILE).is_file():
         sys.stderr.write("usage: python -m personal_avatar.worker <job folder with a job.json>\n")
         return WRONG_USAGE
     folder = Path(arguments[0]).resolve()

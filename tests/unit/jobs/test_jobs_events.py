@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from personal_avatar.jobs.events import (
-    EVENTS_FILE,
     Done,
     Event,
     EventWriter,
@@ -24,6 +23,7 @@ from personal_avatar.jobs.events import (
     parse,
     read_events,
 )
+from personal_avatar.jobs.kept import EVENTS_FILE
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 number = st.floats(allow_nan=False, allow_infinity=False)

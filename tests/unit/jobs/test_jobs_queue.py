@@ -17,6 +17,7 @@ from personal_avatar.host import Rules, TrainerPython
 from personal_avatar.jobs import endings, process, watching, working
 from personal_avatar.jobs.events import read_events
 from personal_avatar.jobs.executors import Executor
+from personal_avatar.jobs.kept import LOG_FILE
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobView
@@ -88,7 +89,7 @@ def test_torn_last_words_are_none(house: House, torn: str) -> None:
     ("Error: no such thing\nWe never run out of memory", "CRASHED"),
 ])
 def test_a_card_that_was_too_small_for_native_code_is_named(said: str, code: str, tmp_path: Path) -> None:
-    (tmp_path / process.LOG_FILE).write_text(f"step 7\n{said}\n")
+    (tmp_path / LOG_FILE).write_text(f"step 7\n{said}\n")
     ended = endings.outcome(tmp_path, 1, 0)
     assert isinstance(ended, AvatarError) and ended.code == code
 

@@ -17,7 +17,8 @@ from personal_avatar.errors import DiskFull, QueueFull
 from personal_avatar.host import Rules
 from personal_avatar.jobs import endings, process, queue, watching
 from personal_avatar.jobs.control import AWAITED, Control
-from personal_avatar.jobs.events import EVENTS_FILE, EventWriter, Log, Started, failure, read_events
+from personal_avatar.jobs.events import EventWriter, Log, Started, failure, read_events
+from personal_avatar.jobs.kept import EVENTS_FILE
 from personal_avatar.jobs.lanes import Lanes, Taken
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job

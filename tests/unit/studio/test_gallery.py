@@ -18,7 +18,8 @@ from personal_avatar.albums import favourites
 from personal_avatar.albums.entries import Entry, arranged
 from personal_avatar.domain import Portrait, Style, to_json
 from personal_avatar.errors import InvalidSettings, NotFound, NotReadable, WrongState
-from personal_avatar.jobs.events import EVENTS_FILE, Done, EventWriter, read_events
+from personal_avatar.jobs.events import Done, EventWriter, read_events
+from personal_avatar.jobs.kept import EVENTS_FILE
 from personal_avatar.jobs.states import State
 from personal_avatar.pictures import EDITED, GENERATED, infotext_of, load_picture, save_picture, source_of
 from personal_avatar.provenance import source_in

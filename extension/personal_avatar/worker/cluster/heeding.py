@@ -6,7 +6,7 @@ from pathlib import Path
 
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, YIELD, Control, PauseTaken
 from personal_avatar.jobs.events import EventWriter, Parked
-from personal_avatar.jobs.kept import STATE_FOLDER
+from personal_avatar.jobs.kept import JOB_FILE, STATE_FOLDER
 from personal_avatar.training import storing
 
 PASSED_ON = (CANCEL, DISCARD, PAUSE)
@@ -21,7 +21,7 @@ class Heeding:
 
     def wishes(self) -> list[str]:
         """Those that the work itself has to heed. A job whose folder is gone was deleted."""
-        if not (self.folder / "job.json").exists():
+        if not (self.folder / JOB_FILE).exists():
             return [CANCEL, DISCARD]
         return [wish for wish in PASSED_ON if self.control.asked(wish)]
 

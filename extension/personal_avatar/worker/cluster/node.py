@@ -22,7 +22,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from personal_avatar.errors import BadInput, TrainerMissing
-from personal_avatar.jobs.kept import ARTIFACTS_FOLDER, STATE_COMPLETE, STATE_FOLDER
+from personal_avatar.jobs.kept import (
+    ARTIFACTS_FOLDER,
+    CONTROL_FOLDER,
+    EVENTS_FILE,
+    JOB_FILE,
+    LOG_FILE,
+    STATE_COMPLETE,
+    STATE_FOLDER,
+)
 from personal_avatar.problems import stated
 from personal_avatar.storage import try_lock, write_bytes
 from personal_avatar.training.storing import parts
@@ -130,7 +138,7 @@ class NodeJob:
     def begin(self, job: bytes, shared: Sequence[Note], taken: Sequence[str]) -> None:
         """Start the worker. `job`: what its `job.json` says; `taken`: names that its results may not have."""
         self._heard()
-        write_bytes(self._home / JOB / "job.json", job)
+        write_bytes(self._home / JOB / JOB_FILE, job)
         for note in shared:
             self._shared.lend(note, inside(self._home, note.path))
         for name in taken:
@@ -140,7 +148,7 @@ class NodeJob:
         package = str(Path(__file__).resolve().parents[3])
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": package}
         command = [self._python, "-m", TIED, str(self._home / JOB)]
-        with (self._home / JOB / "log.txt").open("ab") as log:
+        with (self._home / JOB / LOG_FILE).open("ab") as log:
             self._child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=self._home
             )
@@ -150,7 +158,7 @@ class NodeJob:
     def begun(self) -> tuple[str, int]:
         """The job's folder when its work was begun, else "", and the bytes of its log until now."""
         self._heard()
-        log = self._home / JOB / "log.txt"
+        log = self._home / JOB / LOG_FILE
         return (str(self._home), log.stat().st_size) if self._child is not None else ("", 0)
 
     def news(self, events_from: int, log_from: int, wishes: Collection[str]) -> News:
@@ -160,9 +168,9 @@ class NodeJob:
         exit_code = self._child.poll() if self._child else None
         running = self._child is not None and exit_code is None
         job = self._home / JOB
-        events = _from(job / "events.jsonl", events_from, LOG_BYTES)
+        events = _from(job / EVENTS_FILE, events_from, LOG_BYTES)
         events = events[: events.rfind(b"\n") + 1]
-        log = _from(job / "log.txt", log_from, LOG_BYTES)
+        log = _from(job / LOG_FILE, log_from, LOG_BYTES)
         looked, notes = self._files(ended=not running)
         whole = not running and looked and len(events) < LOG_BYTES // 2
         return News(events, log, notes, running or not whole, exit_code, looked)
@@ -170,7 +178,7 @@ class NodeJob:
     def heed(self, wishes: Collection[str]) -> None:
         """`wishes`: the names of all that are asked for now."""
         self._heard()
-        folder = self._home / JOB / "control"
+        folder = self._home / JOB / CONTROL_FOLDER
         folder.mkdir(exist_ok=True)
         for path in folder.iterdir():
             if path.name not in wishes:
