@@ -28,13 +28,13 @@ from personal_avatar.names import same_name
 from personal_avatar.reports.contact_sheet import write_contact_sheet
 from personal_avatar.reports.content import Report, curves_from
 from personal_avatar.reports.page import write_page
+from personal_avatar.shipped import SAMPLES
 from personal_avatar.storage import write_json
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest
 from personal_avatar.studio.picking import free
 from personal_avatar.terminal import Terminal
 from personal_avatar.wording import method_name, score, span
 
-SAMPLES = Path(__file__).parent / "assets" / "samples"
 NAME, CLASS_NOUN = "Ruby", "woman"
 CATEGORY = "avatar-tiny"
 DOCUMENT = "report.json"

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "extension" / "personal_avatar"
 GROUND = {
     "__init__", "errors", "naming", "domain", "params", "identities", "host", "storage", "pictures", "provenance",
     "pickles", "sessions", "formats", "pixels", "vectors", "credentials", "texts", "wording", "commandline", "problems",
-    "records",
+    "records", "shipped",
 }  # fmt: skip
 # Stages of the work, and the few that stand on another one: faces need their weights, photos are judged by their faces
 # and carry captions, an identity is read from a face.

@@ -23,7 +23,7 @@ from personal_avatar.domain import ONE_PHOTO, Engine, Goal, Method
 from personal_avatar.environment import kohya
 from personal_avatar.options.codes import ENGINES, FORMATS, GOALS, METHODS, SIZES, WAYS
 from personal_avatar.options.common import results
-from personal_avatar.standalone.checkpoints import SHIPPED
+from personal_avatar.shipped import AVATAR_TINY
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.terminal import Bar
 from PIL import Image
@@ -289,14 +289,14 @@ def test_a_checkpoint_that_was_named_is_used_from_now_on_once_the_job_was_accept
     other = data / "models" / "checkpoints" / "other.safetensors"
     other.parent.mkdir(parents=True)
     for suffix in (".safetensors", ".yaml"):
-        shutil.copyfile((SHIPPED / SHIPPED.name).with_suffix(suffix), other.with_suffix(suffix))
+        shutil.copyfile((AVATAR_TINY / AVATAR_TINY.name).with_suffix(suffix), other.with_suffix(suffix))
     words = ("train", "--photos", GOOD[0], "--name", "Anna", "--checkpoint", "other")
     assert run(*words, "--set", "rank=0").status == 2
     assert run("train", "--photos", GOOD[0], "--name", "Berta", "--json").status == 0
-    assert [StandaloneHost(data).checkpoint().title, run(*words).status] == [SHIPPED.name, 0]
+    assert [StandaloneHost(data).checkpoint().title, run(*words).status] == [AVATAR_TINY.name, 0]
     assert StandaloneHost(data).checkpoint().title == "other"
     bases = {job["title"]: job_base(data, job["id"]) for job in run("jobs", "--json").document["jobs"]}
-    assert bases == {"Anna": "other", "Berta": SHIPPED.name}
+    assert bases == {"Anna": "other", "Berta": AVATAR_TINY.name}
 
 
 def job_base(data: Path, job_id: str) -> str:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from pathlib import Path
+
+from personal_avatar.shipped import TOKENIZER
 
 MOST = 225  # of a caption that are trained on, here and by sd-scripts; CLIP reads 75 at once
-_MERGES = Path(__file__).resolve().parents[1] / "assets" / "avatar-tiny" / "diffusers" / "tokenizer" / "merges.txt"
+_MERGES = TOKENIZER / "merges.txt"
 _MARK = re.compile(r"<\|startoftext\|>|<\|endoftext\|>")  # one token each
 _PIECE = rf"(?i){_MARK.pattern}|'s|'t|'re|'ve|'m|'ll|'d|\p{{L}}+|\p{{N}}|[^\s\p{{L}}\p{{N}}]+"  # such as ² by itself
 _ENDS_A_WORD = "</w>"

@@ -23,15 +23,14 @@ from personal_avatar.errors import BadInput
 from personal_avatar.faces.registry import find_pack, own_models
 from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.params import pairs
+from personal_avatar.shipped import AVATAR_TINY, SAMPLES
 from personal_avatar.studio import Studio
 from personal_avatar.terminal import Terminal, table
 from personal_avatar.training.engines.kohya.limits import of_checkpoint
 from personal_avatar.wording import score
 
-SHIPPED = "avatar-tiny"
 MANY = 100  # pictures of a ranking that is timed; fewer are taken several times
 IDENTITY_PX = {"small": 256, "standard": 1024}
-SAMPLES = Path(__file__).resolve().parents[1] / "assets" / "samples"
 
 
 def speed(args: Namespace, terminal: Terminal) -> int:
@@ -87,7 +86,7 @@ def _ranking(args: Namespace, terminal: Terminal) -> int:
 
 def likeness(args: Namespace, terminal: Terminal) -> int:
     studio = local_studio(args.data)
-    base = studio.host.find_checkpoint(args.checkpoint or SHIPPED)
+    base = studio.host.find_checkpoint(args.checkpoint or AVATAR_TINY.name)
     engine = Engine.KOHYA if _sd_scripts(args, studio, base, terminal) else Engine.DIFFUSERS
     work = LikenessWork(
         subjects=_subjects(args.photos), methods=_methods(args.methods), checkpoint=str(base.path),
@@ -146,7 +145,7 @@ def _named(args: Namespace, studio: Studio) -> BaseModelFile:
     if not args.checkpoint and args.family != Family.SD1.value:
         raise BadInput(f"There is no small checkpoint of the {args.family} family here.",
                        "Add --size standard, or name one with --checkpoint.")
-    return studio.host.find_checkpoint(args.checkpoint or SHIPPED)
+    return studio.host.find_checkpoint(args.checkpoint or AVATAR_TINY.name)
 
 
 def _samples() -> tuple[Path, ...]:

@@ -17,11 +17,11 @@ from PIL import Image
 from personal_avatar.errors import WeightsCorrupt
 from personal_avatar.problems import stated
 from personal_avatar.ranking import clip_layout
+from personal_avatar.shipped import TOKENIZER
 
 if TYPE_CHECKING:
     import torch
 
-TOKENIZER = Path(__file__).resolve().parents[1] / "assets" / "avatar-tiny" / "diffusers" / "tokenizer"
 SCALE = 2.5
 _NETWORK = re.compile(r"<[^<>]*>")
 _WEIGHT = re.compile(r":\s*-?\d*\.?\d+\s*(?=[)\]])")

@@ -10,12 +10,12 @@ from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint, NotReadable
 from personal_avatar.problems import stated
 from personal_avatar.records import kept
+from personal_avatar.shipped import AVATAR_TINY
 from personal_avatar.storage import files_below, sha256_of, state_of, write_json
 from personal_avatar.training.families.detect import detect, prediction
 from personal_avatar.training.families.files import is_diffusers_folder, is_one_by_one, read_shapes
 from personal_avatar.training.families.sidecar import params_in, side_px
 
-SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "avatar-tiny"
 SUFFIXES = (".safetensors", ".ckpt")
 VAE_SUFFIXES = (".vae.safetensors", ".vae.ckpt", ".vae.pt")
 NATIVE_PX = {Family.SD1: 512, Family.SD2: 768, Family.SDXL: 1024}
@@ -37,7 +37,7 @@ class CheckpointShelf:
         """
         own = sorted(path for path in files_below(self.folder) if _may_be_weights(path))
         found = [path for path in own if not path.name.lower().endswith(VAE_SUFFIXES)]
-        return found if any(path.stem == SHIPPED.name for path in found) else [*found, *_weights_in(SHIPPED)]
+        return found if any(path.stem == AVATAR_TINY.name for path in found) else [*found, *_weights_in(AVATAR_TINY)]
 
     def titles(self) -> list[str]:
         """Of all that can be chosen: what the header of a file shows to be no checkpoint is left out."""
@@ -45,7 +45,7 @@ class CheckpointShelf:
 
     def current(self) -> BaseModelFile:
         """The chosen one, or the shipped one when nothing was chosen. Raises `NoCheckpoint`, `NotReadable`."""
-        wanted = str(self._settings().get("checkpoint", "")) or SHIPPED.name
+        wanted = str(self._settings().get("checkpoint", "")) or AVATAR_TINY.name
         try:
             return self.find(wanted)
         except BaseNotFound:
@@ -65,7 +65,7 @@ class CheckpointShelf:
             self.current()
         except NoCheckpoint:
             titles = self.titles()
-            wanted = SHIPPED.name if SHIPPED.name in titles else "".join(titles[:1])
+            wanted = AVATAR_TINY.name if AVATAR_TINY.name in titles else "".join(titles[:1])
             return self.choose(wanted).title if wanted else ""
         except (BaseUnsupported, NotReadable):
             pass
@@ -129,7 +129,7 @@ class CheckpointShelf:
         try:
             return kept(self.settings) or {}
         except ValueError as error:
-            values = {"path": self.settings, "cause": error, "title": SHIPPED.name}
+            values = {"path": self.settings, "cause": error, "title": AVATAR_TINY.name}
             raise stated(NotReadable, "failure.settings_damaged", "remedy.mend_settings", **values) from error
 
     def _hashes(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from personal_avatar.params import validated
 from personal_avatar.photos import kohya
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.problems import stated
+from personal_avatar.shipped import AVATAR_TINY
 from personal_avatar.storage import is_special
 from personal_avatar.studio import oneshot
 from personal_avatar.studio.again import OWN_PROMPT
@@ -259,7 +260,7 @@ class Studio:
 
     def install_tiny(self) -> BaseModelFile:
         """Put avatar-tiny where the host finds checkpoints."""
-        return self.host.install_checkpoint(Path(__file__).parents[1] / "assets" / "avatar-tiny")
+        return self.host.install_checkpoint(AVATAR_TINY)
 
     def estimate(self, photos: int, method: Method, plan: dict[str, Any]) -> dict[str, Any]:
         """Seconds, memory and file size that a training will need on this machine."""

@@ -16,9 +16,10 @@ from typing import Any
 
 from personal_avatar.domain import Style
 from personal_avatar.errors import NotFound
+from personal_avatar.shipped import ASSETS
 from personal_avatar.styles.filling import SLOTS, SUBJECT, tidy
 
-FOLDER = Path(__file__).resolve().parents[1] / "assets" / "styles"
+FOLDER = ASSETS / "styles"
 PREVIEWS = FOLDER / "previews"  # <id>.webp
 # Files of other names come after these.
 ORDER = ("professional", "photo", "social", "dating", "cinematic", "historical", "painting", "drawing", "anime", "3d",

@@ -12,6 +12,7 @@ import torch
 from personal_avatar.errors import WeightsCorrupt
 from personal_avatar.ranking import clip, clip_files
 from personal_avatar.ranking.scripted import is_scripted, read_scripted
+from personal_avatar.shipped import TOKENIZER
 from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
@@ -44,7 +45,7 @@ def images() -> list[np.ndarray]:
 def expected(reference: CLIPModel, images: list[np.ndarray]) -> np.ndarray:
     """Cosines by transformers alone: its processor, its tokenizer, its model."""
     processor = CLIPImageProcessor(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
-    tokens = CLIPTokenizer.from_pretrained(str(clip.TOKENIZER))(
+    tokens = CLIPTokenizer.from_pretrained(str(TOKENIZER))(
         TEXTS, padding="max_length", max_length=77, return_tensors="pt"
     )
     pixels = processor(images, return_tensors="pt")["pixel_values"]

@@ -13,7 +13,8 @@ import torch
 from miniatures import make
 from personal_avatar.domain import Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint, NotReadable
-from personal_avatar.standalone.checkpoints import SHIPPED, CheckpointShelf
+from personal_avatar.shipped import AVATAR_TINY
+from personal_avatar.standalone.checkpoints import CheckpointShelf
 from safetensors.torch import save_file
 
 pytestmark = pytest.mark.slow
@@ -33,17 +34,17 @@ def test_the_shipped_checkpoint_is_used_when_nothing_was_chosen(shelf: Checkpoin
 
 
 def test_installing_copies_weights_and_yaml_once(shelf: CheckpointShelf) -> None:
-    base = shelf.install(SHIPPED)
+    base = shelf.install(AVATAR_TINY)
     written = {path.name: path.stat().st_mtime_ns for path in shelf.folder.iterdir()}
     assert set(written) == {"avatar-tiny.safetensors", "avatar-tiny.yaml"}
     assert base.path.parent == shelf.folder and base.native_px == shelf.describe(base.path).native_px
-    assert shelf.install(SHIPPED) == base
+    assert shelf.install(AVATAR_TINY) == base
     assert {path.name: path.stat().st_mtime_ns for path in shelf.folder.iterdir()} == written
     assert shelf.titles() == ["avatar-tiny"]
 
 
 def test_a_checkpoint_is_found_by_title_file_name_or_path(shelf: CheckpointShelf) -> None:
-    base = shelf.install(SHIPPED)
+    base = shelf.install(AVATAR_TINY)
     for wanted in ("avatar-tiny", "Avatar-Tiny", "avatar-tiny.safetensors", str(base.path)):
         assert shelf.find(wanted) == base
 
@@ -75,8 +76,8 @@ def test_a_folder_of_diffusers_is_named_where_its_path_is_given(shelf: Checkpoin
 
 def test_the_choice_is_kept(shelf: CheckpointShelf) -> None:
     copy = shelf.folder / "mine.safetensors"
-    shutil.copy(SHIPPED / "avatar-tiny.safetensors", copy)
-    shutil.copy(SHIPPED / "avatar-tiny.yaml", copy.with_suffix(".yaml"))
+    shutil.copy(AVATAR_TINY / "avatar-tiny.safetensors", copy)
+    shutil.copy(AVATAR_TINY / "avatar-tiny.yaml", copy.with_suffix(".yaml"))
     assert shelf.titles() == ["mine", "avatar-tiny"]
     shelf.choose("mine")
     again = CheckpointShelf(shelf.folder, shelf.settings, shelf.cache)
@@ -90,7 +91,7 @@ def test_the_choice_is_kept(shelf: CheckpointShelf) -> None:
 def mine(shelf: CheckpointShelf) -> Path:
     """Another checkpoint, which is the chosen one."""
     mine = shelf.folder / "mine.safetensors"
-    shutil.copyfile(SHIPPED / "avatar-tiny.safetensors", mine)
+    shutil.copyfile(AVATAR_TINY / "avatar-tiny.safetensors", mine)
     shelf.choose("mine")
     return mine
 
@@ -174,7 +175,7 @@ def test_a_folder_without_a_checkpoint_cannot_be_installed(shelf: CheckpointShel
 
 
 def test_other_files_in_the_folder_neither_are_offered_nor_break_anything(shelf: CheckpointShelf) -> None:
-    base = shelf.install(SHIPPED)
+    base = shelf.install(AVATAR_TINY)
     layouts = {
         "lora": "lora_unet_mid_block_attentions_0_proj_in.lora_up.weight", "embedding": "emb_params",
         "vae": "decoder.conv_in.weight", "unet": "model.diffusion_model.input_blocks.0.0.weight",
@@ -193,7 +194,7 @@ def test_other_files_in_the_folder_neither_are_offered_nor_break_anything(shelf:
 
 
 def test_the_vae_beside_a_checkpoint_goes_with_it(shelf: CheckpointShelf) -> None:
-    base = shelf.install(SHIPPED)
+    base = shelf.install(AVATAR_TINY)
     assert base.vae is None
     vae = base.path.with_name("avatar-tiny.vae.safetensors")
     save_file({"decoder.conv_in.weight": torch.zeros(4, 4, 3, 3)}, vae)
@@ -236,7 +237,7 @@ def test_where_the_chosen_one_was_erased_the_shipped_one_is_chosen_and_nothing_o
     shelf: CheckpointShelf
 ) -> None:
     mine = shelf.folder / "anna.safetensors"
-    shutil.copyfile(SHIPPED / "avatar-tiny.safetensors", mine)
+    shutil.copyfile(AVATAR_TINY / "avatar-tiny.safetensors", mine)
     shelf.choose("anna")
     assert shelf.fall_back() == "" and shelf.current().path == mine
     mine.unlink()

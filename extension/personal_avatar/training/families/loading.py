@@ -14,6 +14,7 @@ from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import BaseUnsupported, Crashed
 from personal_avatar.naming import named
 from personal_avatar.problems import stated
+from personal_avatar.shipped import TOKENIZER
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families.contents import Contents, Named, without_weights
 from personal_avatar.training.families.files import (
@@ -28,7 +29,7 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.parts import UNET_PREFIX, VAE_MODULE
 from personal_avatar.training.families.sidecar import encoder_folder, read_params
 from personal_avatar.training.families.stored import Places, take, unet_places
-from personal_avatar.training.families.text import TOKENIZER, TextEncoder
+from personal_avatar.training.families.text import TextEncoder
 from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.families.vae_config import vae_config, vae_weights
 from personal_avatar.wording import text

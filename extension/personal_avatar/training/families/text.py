@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import BaseUnsupported
 from personal_avatar.problems import stated
+from personal_avatar.shipped import TOKENIZER
 from personal_avatar.storage import state_of
 from personal_avatar.training.families.files import Shapes
 from personal_avatar.training.families.stored import Places, clip_places, open_clip_places
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     import torch
 
 HEAD_WIDTH = 64
-TOKENIZER = Path(__file__).resolve().parents[2] / "assets" / "avatar-tiny" / "diffusers" / "tokenizer"
 START, END = 49406, 49407
 CLIP_PAD = "<|endoftext|>"
 OPEN_CLIP_FILLING = 0  # a "!" within a word

@@ -11,11 +11,12 @@ from ldm_layout import STANDARD, STANDARD_SD2, STANDARD_SDXL, shapes_of
 from miniatures import MINIATURE
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported
+from personal_avatar.shipped import TOKENIZER
 from personal_avatar.training.families.detect import CLIP_L, OPEN_CLIP, VAE, XL_CLIP_L, XL_OPEN_CLIP
 from personal_avatar.training.families.files import read_shapes
 from personal_avatar.training.families.sidecar import encoder_folder, read_params
 from personal_avatar.training.families.stored import name_of, take, unet_places
-from personal_avatar.training.families.text import TOKENIZER, clip_encoder, open_clip_encoder
+from personal_avatar.training.families.text import clip_encoder, open_clip_encoder
 from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.families.vae_config import vae_config
 

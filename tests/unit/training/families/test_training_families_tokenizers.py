@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from personal_avatar.training.families.text import TOKENIZER, tokenizer
+from personal_avatar.shipped import TOKENIZER
+from personal_avatar.training.families.text import tokenizer
 from personal_avatar.training.methods.new_words import ExpandingTokenizer
 
 CAPTION = "a photo of <personal-avatar-0>!"

@@ -18,6 +18,7 @@ from personal_avatar.errors import AvatarError, Cancelled, Crashed, NanLoss
 from personal_avatar.jobs.control import DISCARD
 from personal_avatar.jobs.events import Log, Progress, SampleMade
 from personal_avatar.problems import stated
+from personal_avatar.shipped import TOKENIZER
 from personal_avatar.storage import slug, write_json
 from personal_avatar.training.compute import Compute, release
 from personal_avatar.training.data.materials import pictures_of_the_class
@@ -33,7 +34,6 @@ from personal_avatar.training.evaluation.samples import Shot
 from personal_avatar.training.families.contents import beside_an_error
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.parts import UNET_PREFIX
-from personal_avatar.training.families.text import TOKENIZER
 from personal_avatar.training.work import Training, Work, unscored
 from personal_avatar.wording import text
 

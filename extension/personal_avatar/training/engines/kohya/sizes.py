@@ -11,12 +11,13 @@ from typing import Any
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported
 from personal_avatar.problems import stated
+from personal_avatar.shipped import TOKENIZER
 from personal_avatar.storage import write_json
 from personal_avatar.training.families.detect import CLIP_L, UNET, VAE
 from personal_avatar.training.families.files import Shapes, read_shapes
 from personal_avatar.training.families.loading import named_layout_errors
 from personal_avatar.training.families.sidecar import encoder_folder, read_params
-from personal_avatar.training.families.text import TOKENIZER, clip_encoder
+from personal_avatar.training.families.text import clip_encoder
 from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.families.vae_config import SCALING_FACTORS, vae_config
 from personal_avatar.wording import FAMILIES, text
