@@ -26,7 +26,7 @@ from personal_avatar.training.evaluation.selftest import BarePictures, bare_pict
 from personal_avatar.training.evaluation.untrained import UntrainedPictures
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.planning.plan import TrainPlan, resolution_of
-from personal_avatar.training.planning.presets import TINY_UP_TO_PX
+from personal_avatar.training.planning.presets import batch_for
 from personal_avatar.training.results.document import RESEMBLANCE
 
 if TYPE_CHECKING:
@@ -258,11 +258,6 @@ def sample_settings(plan: TrainPlan, base: BaseModelFile) -> SampleSettings:
     """How pictures are made while training."""
     side_px = resolution_of(plan, base)
     return SampleSettings(side_px, plan.sample_steps, plan.guidance, batch_for(side_px), clip_skip=plan.clip_skip)
-
-
-def batch_for(resolution_px: int) -> int:
-    """Pictures made at once; guidance doubles it."""
-    return 8 if resolution_px <= TINY_UP_TO_PX else 2
 
 
 def keep_samples(images: np.ndarray, shots: Sequence[Shot], folder: Path, step: int) -> list[Path]:

@@ -12,17 +12,16 @@ from functools import cached_property, lru_cache
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.environment.free import GB
 from personal_avatar.training.compute import FUSED_ATTENTION_FROM_PX, HALF_ON_CPU_FROM_PX, processor_has_bf16
+from personal_avatar.training.families.contents import WORTH_DROPPING_BYTES
+from personal_avatar.training.families.model import CODED_AT_ONCE
 from personal_avatar.training.planning.counts import FP32, HALF, Extent, low_ranks, trained_numbers
 from personal_avatar.training.planning.network import Network, network_in
 from personal_avatar.training.planning.optimiser_facts import OPTIMISERS
 from personal_avatar.training.planning.plan import DreamboothPlan, LoraPlan, TrainPlan, resolution_of
-from personal_avatar.training.planning.presets import TINY_UP_TO_PX
+from personal_avatar.training.planning.presets import batch_for
 
 RUNTIME_GB = {False: 0.75, True: 0.6}  # interpreter, libraries and face models; on a card its context
 BESIDE_CARD_GB = 2.0  # the same and what CUDA keeps in main memory: thought, not measured
-WORTH_DROPPING = 200 * 10**6  # bytes; parts that are smaller stay in main memory
-PICTURES, PICTURES_TINY = 2, 8  # made at once, as bench.batch_for says
-DECODED_PX = 512 * 512  # at once, but one picture at least, as families.model says
 SCORE, SCORE_HALF = 1.0, 0.65  # for each attention score, where attention is explicit
 DECODER = 3.5
 # Of the text encoders' own size in fp32, where captions are encoded at every step: for three windows of 75
@@ -155,8 +154,8 @@ class Reckoned:
     def step(self) -> int:
         """Gradients, what the way back needs, and `copies`; parts of the checkpoint that the steps do not need are put
         away, small ones on a processor excepted."""
-        text = self.text if self.plan.reads_anew or (not self.on_card and self.text < WORTH_DROPPING) else 0
-        vae = self.vae if not self.on_card and self.vae < WORTH_DROPPING else 0
+        text = self.text if self.plan.reads_anew or (not self.on_card and self.text < WORTH_DROPPING_BYTES) else 0
+        vae = self.vae if not self.on_card and self.vae < WORTH_DROPPING_BYTES else 0
         of_text = TEXT_WORK * self.network.text * FP32 if self.plan.reads_anew else 0
         gradients = self.trained * FP32 + self.copies
         return round(self.weights + gradients + text + vae + of_text + self.activations)
@@ -195,8 +194,8 @@ class Reckoned:
         when the prompts are read, and the UNet, with what is trained, when all is painted, or while text encoders that
         take turns with it read; Dreambooth's trained weights stay beside those of the untrained checkpoint while that
         paints."""
-        together = PICTURES_TINY if self.side_px <= TINY_UP_TO_PX else PICTURES
-        decoded_px = min(together * self.side_px**2, max(DECODED_PX, self.side_px**2))
+        together = batch_for(self.side_px)
+        decoded_px = min(together * self.side_px**2, max(CODED_AT_ONCE, self.side_px**2))
         decoding = DECODER * FP32 * decoded_px * self.network.decoding
         work = self.network.work(self.side_px)
         scores = work.largest_scores if self._explicit_attention() else 0
