@@ -56,11 +56,19 @@ class Compute:
             return tensor
 
     def plain_attention(self, resolution_px: int) -> bool:
-        """Explicit attention instead of the fused kernel: faster on a CPU for small pictures and in bf16 (the fused
-        backward pass is slow there), and the fused one ends the process in torch 2.1 with bf16 on a CPU."""
-        if self.device.type != "cpu":
-            return False
-        return resolution_px < FUSED_ATTENTION_FROM_PX or self.autocast is not None
+        """Explicit attention instead of the fused kernel."""
+        return self.device.type == "cpu" and attends_plainly(resolution_px, self.autocast is not None)
+
+
+def attends_plainly(resolution_px: int, half: bool) -> bool:
+    """Whether attention on a CPU is explicit: that is faster for small pictures and in bf16 (the fused backward pass is
+    slow there), and the fused one ends the process in torch 2.1 with bf16 on a CPU."""
+    return half or resolution_px < FUSED_ATTENTION_FROM_PX
+
+
+def is_half_on_cpu(native_px: int) -> bool:
+    """Whether products are made in bf16 on a CPU where the plan leaves that open."""
+    return native_px >= HALF_ON_CPU_FROM_PX and processor_has_bf16()
 
 
 def choose(precision: str, native_px: int = 0) -> Compute:
@@ -83,7 +91,7 @@ def _automatic(device: torch.device, native_px: int) -> str:
     import torch
 
     if device.type == "cpu":
-        return "bf16" if native_px >= HALF_ON_CPU_FROM_PX and processor_has_bf16() else "fp32"
+        return "bf16" if is_half_on_cpu(native_px) else "fp32"
     ampere = torch.version.hip is not None or torch.cuda.get_device_capability()[0] >= 8
     return "bf16" if ampere else "fp16"  # older cards only emulate bf16, slowly, and torch counts that as support
 

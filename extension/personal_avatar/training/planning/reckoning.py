@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.environment.free import GB
-from personal_avatar.training.compute import FUSED_ATTENTION_FROM_PX, HALF_ON_CPU_FROM_PX, processor_has_bf16
+from personal_avatar.training.compute import attends_plainly, is_half_on_cpu
 from personal_avatar.training.families.contents import WORTH_DROPPING_BYTES
 from personal_avatar.training.families.model import CODED_AT_ONCE
 from personal_avatar.training.planning.counts import FP32, HALF, Extent, low_ranks, trained_numbers
@@ -49,10 +49,10 @@ ON_CARD = Kept(1.7, 1.05, 1.8, 1.8, 200 * 10**6)
 
 
 def is_half(plan: TrainPlan, native_px: int, on_card: bool) -> bool:
-    """Whether products are made in two bytes, as compute.choose will decide."""
+    """Whether products are made in two bytes."""
     if plan.precision != "auto":
         return plan.precision != "fp32"
-    return on_card or (native_px >= HALF_ON_CPU_FROM_PX and processor_has_bf16())
+    return on_card or is_half_on_cpu(native_px)
 
 
 def kept_of_each(plan: TrainPlan) -> float:
@@ -185,8 +185,7 @@ class Reckoned:
         return rows * FP32 * (kept * work.inside + each * (scores + largest)) + known.workspace
 
     def _explicit_attention(self) -> bool:
-        """As compute.Compute.plain_attention decides."""
-        return not self.on_card and (self.side_px < FUSED_ATTENTION_FROM_PX or self.half)
+        return not self.on_card and attends_plainly(self.side_px, self.half)
 
     @property
     def pictures(self) -> float:
