@@ -13,7 +13,7 @@ from personal_avatar.environment.free import GB
 from personal_avatar.photos import heldout
 from personal_avatar.training.planning.counts import file_bytes
 from personal_avatar.training.planning.network import network_in
-from personal_avatar.training.planning.plan import ON, TrainPlan
+from personal_avatar.training.planning.plan import ON, TrainPlan, resolution_of
 from personal_avatar.training.planning.presets import is_tiny
 from personal_avatar.training.planning.reckoning import Machine, is_half, memory_of
 from personal_avatar.training.planning.schedule import save_steps
@@ -61,7 +61,7 @@ def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None
     network = network_in(base.path)
     shapes, family = network.shapes, network.family
     speed = TINY_SPEEDS[on_card] if is_tiny(base) else SPEEDS[family is Family.SDXL, on_card]
-    side_px = plan.resolution_px or base.native_px
+    side_px = resolution_of(plan, base)
     steps = plan.steps_for(photos - heldout.how_many(photos, plan.held_out))
     quicker = HALF_TIME if is_half(plan, base.native_px, on_card) and not on_card else 1.0
     working_s = _samples(plan, steps) * speed.seconds * quicker * (side_px / speed.at_px) ** 2
