@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -23,7 +22,6 @@ from personal_avatar.training.engines.kohya.command import SCRIPTS, SDXL_SCRIPTS
 from personal_avatar.training.engines.kohya.sizes import launcher
 
 NAME = "sd-scripts"
-TOKENIZER = Path(__file__).resolve().parents[1] / "assets" / "avatar-tiny" / "diffusers" / "tokenizer"
 BAR = re.compile(rb"steps:[^\r\n]*?\| (\d+)/\d+ \[")
 LONGEST_BAR = 1000
 PICTURES_OF_ITS_OWN = ("sample_", "save_every_")
@@ -59,8 +57,8 @@ def _order(work: SpeedWork, folder: Path) -> Order:
 
 
 def _write_inputs(order: Order, work: SpeedWork) -> None:
-    """Pictures of noise, and tokenizers where it looks before it would ask the network; ours has the same words."""
-    from personal_avatar.training.engines.kohya.engine import TOKENIZERS
+    """Pictures of noise, and tokenizers."""
+    from personal_avatar.training.engines.kohya.engine import write_tokenizers
     from personal_avatar.training.engines.kohya.pictures import Item, dataset_toml, write_groups
 
     side, noise = work.resolution_px, np.random.default_rng(work.seed)
@@ -68,8 +66,7 @@ def _write_inputs(order: Order, work: SpeedWork) -> None:
     groups = write_groups(order.pictures, items, [], order.plan)
     toml = dataset_toml(groups, order.plan, order.method, side, work.batch)
     order.dataset_file.write_text(toml, encoding="utf-8")
-    for name in TOKENIZERS[work.base.family]:
-        shutil.copytree(TOKENIZER, order.tokenizers / name, dirs_exist_ok=True)
+    write_tokenizers(order)
 
 
 def _command(scripts: SdScripts, order: Order, result: Path) -> list[str]:

@@ -151,7 +151,7 @@ def write_tokenizers(order: Order) -> None:
     SDXL it sets itself what OpenCLIP is filled up with; for SD2 it takes the tokenizer's own, and so reads any "!"."""
     for name in TOKENIZERS[order.base.family]:
         folder = order.tokenizers / name
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)  # of an earlier round of a benchmark
         for path in TOKENIZER.iterdir():
             shutil.copyfile(path, folder / path.name)  # not who may write: an install may be read-only
         for settings in SETTINGS if order.base.family is Family.SD2 else ():
