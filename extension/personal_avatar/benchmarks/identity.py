@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -92,8 +93,8 @@ class Bench:
         alone = len(names) == 1
         write_json(work_file, {**to_json(self.work), "turns": 0 if alone else self.work.turns})
         arguments = [",".join(names), str(work_file), str(self.folder / "net.safetensors"), str(result)]
-        process.run(CHILD, arguments, names[0] if alone else "the benchmark",
-                    process.environment())
+        command = [sys.executable, "-m", CHILD, *arguments]
+        process.run(command, names[0] if alone else "the benchmark", process.environment())
         if not names:
             return {}
         timed = [from_json(IdentityTimed, one) for one in json.loads(result.read_text(encoding="utf-8"))]

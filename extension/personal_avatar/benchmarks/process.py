@@ -17,6 +17,7 @@ from personal_avatar.training.planning.presets import is_tiny
 from personal_avatar.worker.main import QUIET
 
 PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
+CHILD = "personal_avatar.benchmarks.child"
 KILLED = (-9, 137)
 
 
@@ -33,19 +34,18 @@ def measure(engine: str, work: SpeedWork, folder: Path) -> Timed:
     """One of our own engines in a process of its own; raises `OutOfMemory`, `Crashed`."""
     work_file, result = folder / "work.json", folder / f"{engine}.json"
     write_json(work_file, to_json(work))
-    run("personal_avatar.benchmarks.child", [engine, str(work_file), str(result)], engine, environment(work))
+    run([sys.executable, "-m", CHILD, engine, str(work_file), str(result)], engine, environment(work))
     return from_json(Timed, json.loads(result.read_text(encoding="utf-8")))
 
 
-def run(module: str, arguments: Sequence[str], name: str, variables: Mapping[str, str]) -> None:
-    """`python -m <module> <arguments>`; `name` is what an error calls it. Raises `OutOfMemory`, `Crashed`."""
-    command = [sys.executable, "-m", module, *arguments]
+def run(command: Sequence[str], name: str, variables: Mapping[str, str]) -> None:
+    """Wait for its end; `name` is what an error calls it. Raises `OutOfMemory`, `Crashed`."""
     done = subprocess.run(command, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
-        raise failed(name, done.returncode, done.stderr)
+        raise _failed(name, done.returncode, done.stderr)
 
 
-def failed(engine: str, exit_code: int, said: str) -> AvatarError:
+def _failed(engine: str, exit_code: int, said: str) -> AvatarError:
     """What is told of a process that did not come to its end."""
     if exit_code in KILLED:
         return OutOfMemory(f"{engine} was ended from outside, most likely for want of memory.")

@@ -8,10 +8,9 @@ because the machine is shared. insightface lies in an environment of its own tha
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +45,15 @@ def measure(work: RankingWork, interpreter: Path | None, say: Say) -> dict[str, 
 def _turn(engine: str, interpreter: Path | None, folder: Path, number: int) -> RankingTimed:
     result = folder / f"{engine}-{number}.json"
     arguments = [str(folder / "work.json"), str(result)]
-    if engine == OURS or interpreter is None:
-        _run([sys.executable, "-m", CHILD, *arguments], engine)
-    else:
-        _run([str(interpreter), str(SCRIPT), *arguments], engine)
+    ours = engine == OURS or interpreter is None
+    program = [sys.executable, "-m", CHILD] if ours else [str(interpreter), str(SCRIPT)]
+    process.run([*program, *arguments], engine, _surroundings())
     return from_json(RankingTimed, json.loads(result.read_text(encoding="utf-8")))
 
 
-def _run(command: Sequence[str], engine: str) -> None:
-    """With the surroundings of a job, but for the number of threads, which each engine chooses for itself."""
-    variables = {name: value for name, value in process.environment().items() if name != "OMP_NUM_THREADS"}
-    done = subprocess.run(command, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise process.failed(engine, done.returncode, done.stderr)
+def _surroundings() -> dict[str, str]:
+    """Those of a job, but for the number of threads, which each engine chooses for itself."""
+    return {name: value for name, value in process.environment().items() if name != "OMP_NUM_THREADS"}
 
 
 def document(

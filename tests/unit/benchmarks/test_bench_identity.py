@@ -98,10 +98,11 @@ def test_all_engines_come_to_the_same_picture_and_only_the_plain_one_to_another(
     """Ours and one of diffusers' have the process of their own that all have, for the memory; the others run here."""
     asked, run = [], process.run
 
-    def run_some(module: str, arguments: Sequence[str], name: str, variables: Mapping[str, str]) -> None:
+    def run_some(command: Sequence[str], name: str, variables: Mapping[str, str]) -> None:
+        module, *arguments = command[2:]
         asked.append((module, arguments[0]))
         if name in APART:
-            run(module, arguments, name, variables)
+            run(command, name, variables)
         else:
             with mock.patch.dict(os.environ, variables):
                 assert identity_child.main(arguments) == 0
