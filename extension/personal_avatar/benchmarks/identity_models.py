@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HEAD = 64
 POOL = 1 << 22  # random numbers that are used again and again
+UNET_SEED, NET_SEED, ADAPTER_SEED = 0, 1, 2
 # SDXL's shape, a sixth as wide and half as deep.
 SMALL_SDXL = replace(
     STANDARD_SDXL, unet=(64, 128, 256), depth=(0, 2, 5), context=512, label=256 + 6 * 64,
@@ -28,7 +29,7 @@ ADAPTERS = {"small": SMALL_ADAPTER, "standard": AdapterSize()}
 Module = TypeVar("Module", bound="torch.nn.Module")
 
 
-def unet_of(size: Size, dtype: torch.dtype, seed: int = 0) -> Any:
+def unet_of(size: Size, dtype: torch.dtype) -> Any:
     """diffusers' UNet2DConditionModel of an SDXL-like size with heads of 64 channels, random, in `dtype`."""
     import torch
     from diffusers import UNet2DConditionModel
@@ -39,17 +40,17 @@ def unet_of(size: Size, dtype: torch.dtype, seed: int = 0) -> Any:
     base = BaseModelFile(Path("random.safetensors"), "random", Family.SDXL)
     with torch.device("meta"):
         unet = UNet2DConditionModel(**unet_config(shapes_of(size), params, base))
-    return _filled(unet, dtype, seed)
+    return _filled(unet, dtype, UNET_SEED)
 
 
-def identitynet_of(size: Size, dtype: torch.dtype, seed: int = 1) -> Any:
+def identitynet_of(size: Size, dtype: torch.dtype) -> Any:
     """diffusers' ControlNetModel that fits `unet_of(size)`, random, in `dtype`; nothing in it is zero."""
     import torch
     from diffusers import ControlNetModel
 
     with torch.device("meta"):
         net = ControlNetModel(**identitynet_config(size))
-    return _filled(net, dtype, seed)
+    return _filled(net, dtype, NET_SEED)
 
 
 def identitynet_config(size: Size) -> dict[str, Any]:
@@ -67,13 +68,13 @@ def identitynet_config(size: Size) -> dict[str, Any]:
     }
 
 
-def adapter_of(size: Size, parts: AdapterSize, dtype: torch.dtype, seed: int = 2) -> AdapterWeights:
+def adapter_of(size: Size, parts: AdapterSize, dtype: torch.dtype) -> AdapterWeights:
     """InstantID's adapter for `unet_of(size)`, as if it had been read from a file."""
     import torch
 
     shapes = adapter_shapes(AdapterKind.INSTANTID, size, parts)
     tensors = {name: torch.empty(shape, dtype=dtype) for name, shape in shapes.items()}
-    _fill(tensors.items(), seed)
+    _fill(tensors.items(), ADAPTER_SEED)
     projection = {name.removeprefix("image_proj."): one for name, one in tensors.items() if name[:6] == "image_"}
     numbers = sorted({int(name.split(".")[1]) for name in tensors if name.startswith("ip_adapter.")})
     attention = {

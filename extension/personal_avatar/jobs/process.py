@@ -24,6 +24,7 @@ from personal_avatar.jobs.kept import EVENTS_FILE, LOG_FILE
 from personal_avatar.problems import stated
 
 ALIVE_FILE = "alive"  # locked for as long as the child lives: it alone is given the handle, and nothing that it starts
+TIED_LOOK_S = 1.0
 TICKS = 2**33  # of a clock with 100 ticks a second: two and a half years
 FOLDER_VARIABLE = "PERSONAL_AVATAR_JOB"  # what the work of a job starts carries its folder in the environment
 log = logging.getLogger(__name__)
@@ -178,13 +179,13 @@ def kill(pid: int | None, since: float | None) -> None:
         return
 
 
-def tie(parent: int, look_s: float = 1.0) -> None:
+def tie(parent: int) -> None:
     """End this process, from a thread and at once, when its `parent` has ended."""
     since = started_at(parent)
 
     def watch() -> None:
         while os.getppid() == parent and alive(parent, since):
-            time.sleep(look_s)
+            time.sleep(TIED_LOOK_S)
         os.kill(os.getpid(), _KILL)
 
     threading.Thread(target=watch, name="tied", daemon=True).start()

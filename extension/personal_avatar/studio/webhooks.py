@@ -131,9 +131,9 @@ class Webhooks:
             except (AvatarError, OSError, ValueError):
                 log.debug("The callback of the job %s cannot be read", job_id)
 
-    def first_try(self, job_id: str, limit_s: float = LIMIT_S + 1) -> None:
+    def first_try(self, job_id: str) -> None:
         """For a program that is about to end: wait until the callback of a job was tried once, if it has one."""
-        end = time.monotonic() + limit_s
+        end = time.monotonic() + LIMIT_S + 1
         while (known := self.delivery(job_id)) and known.state == "waiting" and not known.tries:
             if time.monotonic() > end:
                 return

@@ -98,10 +98,6 @@ def _words(name: str, scene: Scene) -> str:
     return said(f"tagger.{name}", scene.language) if has(f"tagger.{name}") else name
 
 
-def _name(name: str, scene: Scene) -> str:
-    return scene.say(f"tagger.{name}") if has(f"tagger.{name}") else name
-
-
 # -- what the others lack
 
 
