@@ -176,6 +176,15 @@ def state_of(found: os.stat_result) -> tuple[int, ...]:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
+def file_id(path: Path) -> tuple[int, int] | None:
+    """The same for a file by all of its names; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's content. Raises as `opened`."""
     digest = hashlib.sha256()

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import psutil
 
 from personal_avatar.jobs.rows import FORMAT, NAMES, ORDER, PUT, SCHEMA, UNENDED, Row, Wish, row_of, sum_of
+from personal_avatar.storage import file_id
 
 T = TypeVar("T")
 BUSY_S = 2.0
@@ -219,15 +220,7 @@ def _has_table(db: sqlite3.Connection) -> bool:
 
 def _identity(path: Path) -> Identity:
     """Which files these are, the table's and that of its latest changes."""
-    return tuple(_number(file) for file in (path, path.with_name(path.name + "-wal")))
-
-
-def _number(path: Path) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+    return tuple(file_id(file) for file in (path, path.with_name(path.name + "-wal")))
 
 
 def remote(folder: Path) -> bool:

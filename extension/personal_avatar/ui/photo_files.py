@@ -13,7 +13,7 @@ from personal_avatar.captions.files import copy_with_caption, is_caption
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
 from personal_avatar.jobs.places import Places
 from personal_avatar.photos.read import Limits
-from personal_avatar.storage import legible, sha256_of
+from personal_avatar.storage import file_id, legible, sha256_of
 from personal_avatar.studio import MAX_PHOTOS, pictures_in
 from personal_avatar.ui.refusal import Refusal
 
@@ -79,9 +79,9 @@ def tidy(folder: Path, photos: Collection[Path]) -> None:
     if not all(map(os.path.isfile, photos)):
         return
     names = {_plain(photo.name) for photo in photos if _lies_in(folder, photo)}
-    files = {_identity(photo) for photo in photos}
+    files = {file_id(photo) for photo in photos}
     here = [*folder.glob("*")]
-    wanted = {path for path in here if _plain(path.name) in names or _identity(path) in files}
+    wanted = {path for path in here if _plain(path.name) in names or file_id(path) in files}
     stems = {_plain(path.stem) for path in wanted}
     for path in here:
         if path not in wanted and not (is_caption(path) and _plain(path.stem) in stems):
@@ -109,17 +109,8 @@ def _name_in(folder: Path, told: str) -> str:
 
 
 def _lies_in(folder: Path, photo: Path) -> bool:
-    there = _identity(photo.parent)
-    return photo.parent == folder or (there is not None and there == _identity(folder))
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """The same for a file by all of its names; None where there is none."""
-    try:
-        known = os.stat(path)
-    except OSError:
-        return None
-    return known.st_dev, known.st_ino
+    there = file_id(photo.parent)
+    return photo.parent == folder or (there is not None and there == file_id(folder))
 
 
 def _plain(name: str) -> str:
