@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from personal_avatar.domain import Advice
-from personal_avatar.photos.words import told
+from personal_avatar.wording import told
 
 CODES = (
     "NOT_TRIED", "NOT_TRIED_MEMORY", "NOT_TRIED_OFF", "NOT_TRIED_BASE", "ELSEWHERE", "BASE_REPLACED", "BASE_GONE",

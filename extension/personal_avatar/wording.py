@@ -4,7 +4,9 @@ Without a language English is spoken, as in the table of texts (texts.py); repor
 """
 from __future__ import annotations
 
-from personal_avatar.domain import Engine, Family, Method
+from typing import Any
+
+from personal_avatar.domain import Advice, Engine, Family, Method
 from personal_avatar.texts import (
     DEFAULT,
     LANGUAGE_NAMES,
@@ -19,7 +21,8 @@ from personal_avatar.texts import (
 
 __all__ = [
     "DEFAULT", "FAMILIES", "LANGUAGES", "LANGUAGE_NAMES", "LONGEST", "NOTHING", "UNITS", "can_say", "counted", "has",
-    "megabytes", "memory", "method_name", "score", "share", "size", "span", "table", "text", "trained_by", "translated",
+    "megabytes", "memory", "method_name", "score", "share", "size", "span", "table", "text", "told", "trained_by",
+    "translated",
 ]
 
 FAMILIES = {Family.SD1: "Stable Diffusion 1.x", Family.SD2: "Stable Diffusion 2.x", Family.SDXL: "Stable Diffusion XL"}
@@ -48,6 +51,15 @@ def trained_by(method: Method | str, engine: Engine | str, language: str = DEFAU
 def _name(kind: str, code: str, language: str) -> str:
     key = f"{kind}.{code}"
     return text(key, language) if has(key) else code
+
+
+# -- sentences
+
+
+def told(family: str, code: str, **values: Any) -> Advice:
+    """`code` with its values and the English sentence of the key `<family>.<code>`, such as `advice.<code>` of photos,
+    `train_advice.<code>` and `choice.<code>` of trainings. Raises what `text` raises."""
+    return Advice(code, text(f"{family}.{code}", **values), values)
 
 
 # -- numbers

@@ -11,7 +11,7 @@ from personal_avatar.photos import coverage
 from personal_avatar.photos.heldout import FEWEST_PHOTOS
 from personal_avatar.photos.limits import SMALL_FACE_PX
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.photos.words import told
+from personal_avatar.wording import told
 
 OF_COVERAGE = (
     coverage.SAME_POSE, coverage.NO_LEFT, coverage.NO_RIGHT, coverage.SAME_LIGHT, coverage.SAME_CLOTHES,

@@ -1,13 +1,10 @@
-"""The sentences of reports in English, by code; translations are the other columns of assets/texts.json.
+"""What is told of photos in English, by code; translations are the other columns of assets/texts.json.
 
-`reason.<code>.detail`, `remark.<code>` and `advice.<code>` (of photos), `train_advice.<code>` and `choice.<code>` (of
-trainings) are filled with the values that go with the code.
+`reason.<code>.detail`, `remark.<code>` and `advice.<code>` are filled with the values that go with the code.
 """
 from __future__ import annotations
 
-from typing import Any
-
-from personal_avatar.domain import Advice, PhotoReport
+from personal_avatar.domain import PhotoReport
 from personal_avatar.wording import text
 
 # What is worth telling of one photo but rejects nothing.
@@ -31,8 +28,3 @@ def unfound(report: PhotoReport) -> list[str]:
     """A sentence for each photo in which a face was chosen by hand that is not there."""
     gone = [one for one in report.photos if FACE_GONE in one.remarks]
     return [f"{one.path.name}: {text(f'remark.{FACE_GONE}', **one.values)}" for one in gone]
-
-
-def told(family: str, code: str, **values: Any) -> Advice:
-    """`code` with its values and the sentence of the key `<family>.<code>`. Raises what `text` raises."""
-    return Advice(code, text(f"{family}.{code}", **values), values)

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from personal_avatar.caveats import codes
-from personal_avatar.photos.words import told
 from personal_avatar.pictures import save_picture
 from personal_avatar.reports import parts
 from personal_avatar.reports.training_page import MEANINGS, page
-from personal_avatar.wording import DEFAULT, LANGUAGES, table
+from personal_avatar.wording import DEFAULT, LANGUAGES, table, told
 
 from tests.unit.reports.pages import Tags, in_language
 

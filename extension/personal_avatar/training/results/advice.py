@@ -11,7 +11,6 @@ from typing import Any
 from personal_avatar.domain import Advice, Engine, Goal, Method
 from personal_avatar.photos.heldout import FEWEST_PHOTOS, SHARE
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.photos.words import told
 from personal_avatar.training.planning.plan import SIDES_PX
 from personal_avatar.training.results.document import (
     FEW_FACES,
@@ -22,6 +21,7 @@ from personal_avatar.training.results.document import (
     rounded,
     without_minus,
 )
+from personal_avatar.wording import told
 
 POOR_SHARE = 0.4  # of the way to real photos: half as many steps again would not do
 HIGH_LEAKAGE = 0.05
