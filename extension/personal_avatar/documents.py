@@ -11,13 +11,12 @@ from pathlib import PurePath
 from typing import Any
 
 from personal_avatar.avatars import subject_prompt
-from personal_avatar.domain import Avatar, Checkpoint, to_json
+from personal_avatar.domain import MEASURED, Avatar, Checkpoint, to_json
 from personal_avatar.domain.merit import best_first
 from personal_avatar.jobs.store import JobView
 from personal_avatar.storage import legible
 
 API_PREFIX = "/personal-avatar/v1"  # of the addresses of our HTTP API
-MEASURED = ("likeness", "resemblance")  # of a person, of a style
 LIKENESS_KEYS = ("floor", "after", "ceiling", "recovered")
 PRIVATE_KEYS = frozenset({"reference", "embedding"})
 FREE_TEXT_KEYS = frozenset(

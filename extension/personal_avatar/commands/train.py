@@ -18,7 +18,7 @@ from personal_avatar.commands.common import (
 )
 from personal_avatar.commands.people import avatar_named, tell_nearly
 from personal_avatar.commands.photos import decided
-from personal_avatar.domain import Engine, Method
+from personal_avatar.domain import MEASURED, Engine, Method
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.jobs.store import JobView
 from personal_avatar.params import pairs
@@ -71,7 +71,7 @@ def show_training(document: dict[str, Any], terminal: Terminal) -> None:
 def _measured(document: dict[str, Any]) -> Iterator[str]:
     """Likeness, or the resemblance of a style or an animal, and what it cost; nothing when the training ended before
     they were measured."""
-    kind = next((kind for kind in documents.MEASURED if document[kind]["after"] is not None), None)
+    kind = next((kind for kind in MEASURED if document[kind]["after"] is not None), None)
     if kind is None:
         return
     found = document[kind]

@@ -82,6 +82,7 @@ class BaseModelFile:
     zero_terminal_snr: bool = False
 
 
+LIKENESS, RESEMBLANCE = MEASURED = "likeness", "resemblance"  # what is measured: of a person, of what has no face
 LEAST_SPAN = 0.05  # between floor and ceiling, in cosines
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.domain import Dataset, Engine, PhotoReport
+from personal_avatar.domain import LIKENESS, Dataset, Engine, PhotoReport
 from personal_avatar.errors import Cancelled
 from personal_avatar.faces.analyser import Analyser, FaceAnalyser
 from personal_avatar.faces.second import second_to
@@ -28,7 +28,6 @@ from personal_avatar.training.planning.plan import TrainPlan, photos_as
 from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.training.replaced import as_found
 from personal_avatar.training.results import report
-from personal_avatar.training.results.document import LIKENESS
 from personal_avatar.training.results.outcome import finish, numbers_until_now
 from personal_avatar.training.work import Training, Work
 from personal_avatar.wording import text

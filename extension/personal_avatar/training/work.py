@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.domain import Dataset, Likeness, PhotoReport
+from personal_avatar.domain import LIKENESS, RESEMBLANCE, Dataset, Likeness, PhotoReport
 from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
@@ -22,7 +22,6 @@ from personal_avatar.training.heeding import Wishes
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.planning.plan import TrainPlan, resolution_of
 from personal_avatar.training.planning.task import TrainTask
-from personal_avatar.training.results.document import LIKENESS, RESEMBLANCE
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from personal_avatar.domain import BaseModelFile, Dataset, Likeness, Sample
+from personal_avatar.domain import RESEMBLANCE, BaseModelFile, Dataset, Likeness, Sample
 from personal_avatar.errors import NoFace
 from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.pictures import save_picture
@@ -27,7 +27,6 @@ from personal_avatar.training.evaluation.untrained import UntrainedPictures
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.planning.plan import TrainPlan, resolution_of
 from personal_avatar.training.planning.presets import batch_for
-from personal_avatar.training.results.document import RESEMBLANCE
 
 if TYPE_CHECKING:
     from personal_avatar.training.work import Work

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from personal_avatar.domain import Likeness
+from personal_avatar.domain import LIKENESS, Likeness
 from personal_avatar.domain.merit import kept, merit_of, stayed
 from personal_avatar.errors import OutOfVram
 from personal_avatar.jobs.events import Log, SampleMade, Score, Stage
 from personal_avatar.training.evaluation.batches import noticing
 from personal_avatar.training.evaluation.bench import Untrained, keep_samples
-from personal_avatar.training.results.document import GOOD_SHARE, LIKENESS
+from personal_avatar.training.results.document import GOOD_SHARE
 from personal_avatar.training.work import Point, Training, Work, unscored
 from personal_avatar.wording import text
 

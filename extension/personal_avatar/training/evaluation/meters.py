@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
+from personal_avatar.domain import LIKENESS, RESEMBLANCE
 from personal_avatar.training.evaluation.likeness import FaceReader, LikenessMeter, Measured
 from personal_avatar.training.evaluation.resemblance import StyleMeter
-from personal_avatar.training.results.document import LIKENESS, RESEMBLANCE
 
 
 class Meter(Protocol):

@@ -8,19 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from personal_avatar.domain import Advice, Engine, Goal, Method
+from personal_avatar.domain import RESEMBLANCE, Advice, Engine, Goal, Method
 from personal_avatar.photos.heldout import FEWEST_PHOTOS, SHARE
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.planning.plan import SIDES_PX
-from personal_avatar.training.results.document import (
-    FEW_FACES,
-    LOST_CEILING,
-    RESEMBLANCE,
-    Numbers,
-    finite,
-    rounded,
-    without_minus,
-)
+from personal_avatar.training.results.document import FEW_FACES, LOST_CEILING, Numbers, finite, rounded, without_minus
 from personal_avatar.wording import told
 
 POOR_SHARE = 0.4  # of the way to real photos: half as many steps again would not do

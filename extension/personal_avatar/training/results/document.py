@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from personal_avatar.domain import Goal, Likeness
+from personal_avatar.domain import LIKENESS, RESEMBLANCE, Goal, Likeness
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.planning.optimiser_facts import OPTIMISERS
 from personal_avatar.training.planning.plan import SIDES_PX
 from personal_avatar.training.planning.usual import FAR
 
-LIKENESS, RESEMBLANCE = "likeness", "resemblance"  # what is measured: of a person, of what has no face
 GOOD_SHARE = 0.8  # of the way from the untrained checkpoint to real photos
 LOW_CEILING = 0.4  # SFace takes two faces for one person from about 0.36 on
 NO_RECOVERY = 0.01  # of the way: below it a share of it means nothing

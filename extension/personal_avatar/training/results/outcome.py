@@ -11,7 +11,7 @@ from typing import Any
 from personal_avatar import caveats
 from personal_avatar.avatars import subject_prompt
 from personal_avatar.caveats import codes
-from personal_avatar.domain import Advice, Checkpoint, Dataset, Engine, Family, Likeness, to_json
+from personal_avatar.domain import LIKENESS, Advice, Checkpoint, Dataset, Engine, Family, Likeness, to_json
 from personal_avatar.jobs.events import Log
 from personal_avatar.naming import described
 from personal_avatar.storage import sha256_of
@@ -21,7 +21,7 @@ from personal_avatar.training.families.detect import LATENT_PX
 from personal_avatar.training.planning.usual import usual_rate
 from personal_avatar.training.results import report
 from personal_avatar.training.results.advice import advice
-from personal_avatar.training.results.document import LIKENESS, Numbers
+from personal_avatar.training.results.document import Numbers
 from personal_avatar.training.results.kohya_texts import Shown
 from personal_avatar.training.results.publish import Facts, publish, published_trigger
 from personal_avatar.training.work import Point, Training, Work

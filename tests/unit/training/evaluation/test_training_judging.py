@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from personal_avatar.domain import BaseModelFile, Family, Goal, Method
+from personal_avatar.domain import LIKENESS, RESEMBLANCE, BaseModelFile, Family, Goal, Method
 from personal_avatar.domain.merit import kept, merit_of, stayed
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import validated
@@ -16,7 +16,6 @@ from personal_avatar.training.evaluation.judging import is_enough, moved, unless
 from personal_avatar.training.planning.optimiser_facts import OPTIMISERS
 from personal_avatar.training.planning.plan import PLANS, TextualInversionPlan, plan_for
 from personal_avatar.training.planning.rates import refuse_endless_warmup
-from personal_avatar.training.results.document import LIKENESS, RESEMBLANCE
 from personal_avatar.training.results.outcome import scores
 from personal_avatar.training.work import Point, Training, best_of, unscored
 from personal_avatar.wording import text

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from personal_avatar.domain import LIKENESS, RESEMBLANCE
 from personal_avatar.errors import NoFace
 from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.pictures import load_picture
 from personal_avatar.training.evaluation.meters import meter_for
-from personal_avatar.training.results.document import LIKENESS, RESEMBLANCE
 from PIL import Image
 
 SIDE_PX = 512
