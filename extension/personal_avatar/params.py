@@ -56,6 +56,11 @@ class Settings(BaseModel):
         return value if wanted is None else _number(value, wanted)
 
 
+def most(kind: type[Settings], name: str) -> Any:
+    """The largest value that a setting with bounds may have."""
+    return kind.__fields__[name].field_info.le
+
+
 def number_kind(field: ModelField) -> type | None:
     """int or float where a setting is one of them, and no list; None for others."""
     kind = field.outer_type_

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from personal_avatar.domain import RESEMBLANCE, Advice, Engine, Goal, Method
+from personal_avatar.params import most
 from personal_avatar.photos.heldout import FEWEST_PHOTOS, SHARE
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.training.planning.plan import SIDES_PX
+from personal_avatar.training.planning.plan import SIDES_PX, TextualInversionPlan, TrainPlan
 from personal_avatar.training.results.document import FEW_FACES, LOST_CEILING, Numbers, finite, rounded, without_minus
 from personal_avatar.wording import told
 
@@ -25,8 +26,9 @@ ALONE_FIRST = 0.25  # of the steps
 SOME_AROUND = 0.3  # what the surroundings count: above it, less of them is advised
 SHORTENED_FROM = 100  # steps
 SMALLER_FROM_PX = 512
-MOST_STEPS, MOST_RANK, MOST_VECTORS, MOST_PRIOR = 20000, 128, 32, 4.0
-MOST_SIDE_PX = 1536
+MOST_RANK = 128  # that is advised
+MOST_STEPS, MOST_SIDE_PX, MOST_PRIOR = (most(TrainPlan, name) for name in ("steps", "resolution_px", "prior_weight"))
+MOST_VECTORS = most(TextualInversionPlan, "vectors")
 STYLE = "_STYLE"  # ends codes whose sentence names what was measured
 CODES = (
     "UNMEASURED", "UNMEASURED_SHORTER", "UNMEASURED_STYLE", "UNMEASURED_SHORTER_STYLE", "UNMEASURED_ROOM",
