@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from personal_avatar.avatars import AvatarStore
 from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.domain.families import OF_WIDTH
 from personal_avatar.errors import BaseUnsupported, NotFound
 from personal_avatar.host import Folders
 from personal_avatar.pickles import read_contents
@@ -36,8 +37,6 @@ _ALIAS = re.compile(rb'"%s"\s*:\s*("(?:[^"\\]|\\.)*")' % ALIAS.encode())
 BASE_VERSION, ARCHITECTURE = "ss_base_model_version", "modelspec.architecture"  # among the texts of a file
 Known = TypeVar("Known", Family, str)
 
-# Width of what cross attention reads, which is also that of a word (of both words together in SDXL).
-TEXT_WIDTHS = {768: Family.SD1, 1024: Family.SD2, 2048: Family.SDXL}
 VERSIONS = {"sdxl": Family.SDXL, "sd_v1": Family.SD1, "sd_v2": Family.SD2}
 ARCHITECTURES = {
     "stable-diffusion-xl": Family.SDXL, "stable-diffusion-v1": Family.SD1, "stable-diffusion-v2": Family.SD2,
@@ -218,9 +217,9 @@ def _by_width(shapes: Mapping[str, tuple[int, ...]]) -> Family | None:
         return Family.SDXL
     if len(shapes) == 1:
         (shape,) = shapes.values()
-        return TEXT_WIDTHS.get(shape[-1]) if len(shape) in (1, 2) else None
+        return OF_WIDTH.get(shape[-1]) if len(shape) in (1, 2) else None
     widths = (shape[1] for name, shape in shapes.items() if len(shape) > 1 and TEXT_READER.search(name))
-    return next((TEXT_WIDTHS[width] for width in widths if width in TEXT_WIDTHS), None)
+    return next((OF_WIDTH[width] for width in widths if width in OF_WIDTH), None)
 
 
 def loras_in(folder: Path) -> dict[str, Path]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from personal_avatar.benchmarks.ldm_layout import STANDARD_SIZES, Shapes, shapes_of
 from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.domain.families import NATIVE_PX
 
-NATIVE_PX = {Family.SD1: 512, Family.SD2: 768, Family.SDXL: 1024}
 POOL = 1 << 22  # random numbers that are used again and again
 SEED = 0
 

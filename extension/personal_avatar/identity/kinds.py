@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from personal_avatar.domain import Family
+from personal_avatar.domain.families import OF_CROSS_ATTENTIONS, OF_WIDTH
 from personal_avatar.errors import BaseUnsupported, WeightsCorrupt
 from personal_avatar.identity.nouns import AdapterKind
 from personal_avatar.problems import stated
@@ -22,8 +23,6 @@ ID_TOKENS = 4  # of FaceID; portrait adapters have 16
 KOLORS_CLIP_WIDTH = 1024
 SAFETENSORS = ".safetensors"
 SUFFIXES = (SAFETENSORS, ".bin", ".pth", ".pt", ".ckpt")
-LAYERS = {16: Family.SD1, 70: Family.SDXL}
-WIDTHS = {768: Family.SD1, 1024: Family.SD2, 2048: Family.SDXL}
 _SDXL_ONLY = ("add_embedding.", "label_emb.")
 NAMES = {"sdxl": Family.SDXL, "xl": Family.SDXL, "sd15": Family.SD1, "sd1": Family.SD1, "15": Family.SD1}
 _ADAPTER = re.compile(r"ip_adapter\.(\d+)\.to_k_ip\.weight$")
@@ -151,10 +150,10 @@ def _kind(shapes: Shapes, path: Path) -> AdapterKind | Other:
 
 def _family(layers: int, width: int, path: Path) -> Family | None:
     """By the number of layers, then the width, then the file's name; SD 2 has as many layers as SD 1."""
-    if WIDTHS.get(width) is Family.SD2:
+    if OF_WIDTH.get(width) is Family.SD2:
         return Family.SD2
     named = next((family for word, family in NAMES.items() if word in _words(path.stem)), None)
-    return LAYERS.get(layers) or WIDTHS.get(width) or named
+    return OF_CROSS_ATTENTIONS.get(layers) or OF_WIDTH.get(width) or named
 
 
 def _inputs(shapes: Shapes, name: str) -> int:

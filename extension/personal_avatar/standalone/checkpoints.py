@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.domain.families import NATIVE_PX, NATIVE_PX_OF_SD2_EPSILON
 from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint, NotReadable
 from personal_avatar.problems import stated
 from personal_avatar.records import kept
@@ -18,8 +19,6 @@ from personal_avatar.training.families.sidecar import params_in, side_px
 
 SUFFIXES = (".safetensors", ".ckpt")
 VAE_SUFFIXES = (".vae.safetensors", ".vae.ckpt", ".vae.pt")
-NATIVE_PX = {Family.SD1: 512, Family.SD2: 768, Family.SDXL: 1024}
-NATIVE_PX_OF_SD2_EPSILON = 512
 
 
 @dataclass(frozen=True)

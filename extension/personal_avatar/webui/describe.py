@@ -9,6 +9,7 @@ from typing import Any
 from modules import sd_models, sd_vae, shared
 
 from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.domain.families import NATIVE_PX, NATIVE_PX_OF_SD2_EPSILON
 from personal_avatar.errors import BaseUnsupported, NoCheckpoint
 from personal_avatar.problems import stated
 from personal_avatar.training.families import detect
@@ -92,6 +93,5 @@ def _native_px(family: Family, prediction: str, params: dict[str, Any]) -> int:
     """Side of the pictures that the checkpoint was trained on: its yaml's `image_size`, else what its family has."""
     if said := side_px(params):
         return said
-    if family is Family.SD2:
-        return 768 if prediction == "v_prediction" else 512
-    return 1024 if family is Family.SDXL else 512
+    is_small = family is Family.SD2 and prediction != "v_prediction"
+    return NATIVE_PX_OF_SD2_EPSILON if is_small else NATIVE_PX[family]

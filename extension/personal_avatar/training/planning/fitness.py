@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.domain import BaseModelFile
+from personal_avatar.domain.families import OF_CROSS_ATTENTIONS, OF_WIDTH
 from personal_avatar.errors import AvatarError, BaseUnsupported
 from personal_avatar.problems import stated
 from personal_avatar.training.families.detect import UNET, WEIGHTS
@@ -17,8 +18,6 @@ from personal_avatar.training.families.vae_config import refuse_lost, vae_config
 from personal_avatar.training.planning.network import READER, network_in
 from personal_avatar.wording import FAMILIES, text
 
-# Cross-attentions, and how wide what they read is, of the checkpoints that published adapters are for.
-PUBLISHED = {Family.SD1: (16, 768), Family.SDXL: (70, 2048)}
 _ENDS = ("weight", "bias", "positional_embedding", "text_projection")  # of the names of weights, not of counters
 _SCALES = (".scale_weight", ".weight_scale", ".absmax", ".SCB")  # what weights of fewer bits are multiplied by
 
@@ -39,12 +38,13 @@ def refuse_unfit(base: BaseModelFile) -> None:
 
 
 def takes_published(base: BaseModelFile) -> bool:
-    """Whether adapters of faces fit that are published for its family, by the header of its file; where that cannot be
-    read, whoever loads it says why."""
+    """Whether adapters of faces fit that are published for its family, by the header of its file; there are none for
+    Stable Diffusion 2. Where that cannot be read, whoever loads it says why."""
     try:
-        return network_in(base.path).cross_attentions == PUBLISHED.get(base.family)
+        count, width = network_in(base.path).cross_attentions
     except AvatarError:
         return True
+    return OF_CROSS_ATTENTIONS.get(count) is OF_WIDTH.get(width) is base.family
 
 
 def face_widths(base: BaseModelFile) -> tuple[int, ...]:

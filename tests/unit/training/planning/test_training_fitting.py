@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ldm_layout import header_only
 from personal_avatar.benchmarks.ldm_layout import STANDARD_SIZES, Size, shapes_of
 from personal_avatar.domain import BaseModelFile, Family, Method
+from personal_avatar.domain.families import NATIVE_PX
 from personal_avatar.errors import PlanTooLarge
 from personal_avatar.params import validated
 from personal_avatar.training.planning import fitting, learned, reckoning
@@ -29,7 +30,6 @@ from tests.simulated_card import RANK, kept_by_dreambooth_gb, kept_gb, text_gb
 
 ASSETS = Path(personal_avatar.__file__).parent / "assets"
 POINTS = json.loads((ASSETS / "measured-memory.json").read_text(encoding="utf-8"))
-NATIVE_PX = {Family.SD1: 512, Family.SD2: 768, Family.SDXL: 1024}
 
 
 @lru_cache
