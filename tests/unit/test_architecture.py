@@ -162,7 +162,9 @@ def test_only_hosts_know_what_a_picture_takes_of_the_graphics_card() -> None:
 
 def test_jobs_know_no_word_of_what_is_done_in_them() -> None:
     """Kinds of jobs, their stages, engines and libraries: whoever opens the store or shares the card hands them in."""
-    strangers = {"torch", "train", "kohya", "cache", "class", "engine", "method"}
+    strangers = {
+        "torch", "train", "training", "kohya", "cache", "class", "engine", "method", "avatar_folder", "weights_folder",
+    }
     found = {(str(path.relative_to(PACKAGE)), word) for path in sources() if room(path) == "jobs"
              for word in strangers & spoken(path)}
     assert found == set()

@@ -1,9 +1,11 @@
 """What is trained on what, and what came of it."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from typing import Any
 
 
 class Method(str, Enum):
@@ -37,6 +39,18 @@ def means_animal(class_noun: str) -> bool:
     """Whether a noun is of an animal, such as "old dog", and not of a "woman with a cat"."""
     words = class_noun.lower().split()
     return bool(ANIMALS.intersection(words[-1:])) and PEOPLE.isdisjoint(words)
+
+
+def asked_in(payload: Mapping[str, Any]) -> PurePath | None:
+    """The data folder in which a training was asked for, by the task that its job was given: that of its weights and of
+    its avatar. None of other jobs, and where the task does not tell."""
+    task = payload.get("training", payload)
+    try:
+        kind = PureWindowsPath if "\\" in task["weights_folder"] else PurePosixPath
+        home = kind(task["weights_folder"]).parent
+        return home if home.is_absolute() and kind(task["avatar_folder"]).is_relative_to(home / "avatars") else None
+    except (KeyError, TypeError):
+        return None
 
 
 class Engine(str, Enum):

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePath
 from typing import Any
 
+from personal_avatar.domain.trainings import asked_in
 from personal_avatar.jobs.kept import JOB_FILE
 from personal_avatar.jobs.places import Places
 
@@ -50,22 +51,11 @@ def _is_whole(job: Any) -> bool:
 
 def _places(folder: Path, job: dict[str, Any]) -> Places:
     """(data folder then, data folder now); nothing while they are one, nor on another machine, which has none."""
-    then, now = _home_then(job["payload"]), folder.absolute()
+    then, now = asked_in(job["payload"]), folder.absolute()
     is_ours = now.name == job.get("id") and now.parent.name == JOBS_FOLDER
     if then is None or not is_ours or _is_same(Path(then, JOBS_FOLDER, now.name), now):
         return Places(())
     return Places(((str(then), str(now.parents[1])),))
-
-
-def _home_then(payload: dict[str, Any]) -> PurePath | None:
-    """The data folder in which a training was asked for: that of its weights and of its avatar."""
-    task = payload.get("training", payload)
-    try:
-        kind = PureWindowsPath if "\\" in task["weights_folder"] else PurePosixPath
-        home = kind(task["weights_folder"]).parent
-        return home if home.is_absolute() and kind(task["avatar_folder"]).is_relative_to(home / "avatars") else None
-    except (KeyError, TypeError):
-        return None
 
 
 def is_shared(folder: Path) -> bool:
@@ -81,7 +71,7 @@ def _home_of(folder: Path) -> PurePath | None:
         job = _read(folder)
     except (OSError, ValueError):
         return None
-    return _home_then(job["payload"]) if _is_whole(job) else None
+    return asked_in(job["payload"]) if _is_whole(job) else None
 
 
 def _is_same(one: Path, other: Path) -> bool:
