@@ -22,22 +22,10 @@ PLACE = ("dataset_fingerprint", "base")
 JUDGED_BY = ("guidance", "sample_steps", "score_pictures")  # settings: of other pictures other numbers are told
 FAILED = "failed"
 DIGITS = 4  # of numbers in documents
-ORDER = (
-    "Best first by merit: the share of the {measured} that was recovered, less where prompts are no longer followed "
-    "and where others came to look alike, too. All are counted from {floor}, the best that the untrained checkpoint "
-    "does with any of their words for {whom}, to {ceiling}; the report of a training counts from what it does with "
-    "that training's own word."
-)
-NOTE = (
-    "Photos alone: nothing is trained and no file is made. Their time goes from the photos to the pictures, loading "
-    "checkpoint and networks included. Their leakage is measured with the photos in use: whoever the prompt names then "
-    "gets the face. They are measured on this machine also where trainings run on a cluster: time and memory are then "
-    "those of two machines."
-)
 HEADS = {
-    "likeness": "likeness.after", "resemblance": "compare.resemblance", "recovered": "likeness.recovered",
-    "prompt_following": "likeness.prompt_following", "diversity": "likeness.diversity", "leakage": "likeness.leakage",
-    "merit": "compare.merit", "seconds": "estimate.time", "peak_memory_gb": "estimate.memory_gb",
+    "likeness": "likeness.after", "resemblance": "compare.resemblance", "recovered": "report.recovered",
+    "prompt_following": "report.following", "diversity": "report.diversity", "leakage": "report.leakage",
+    "merit": "report.merit", "seconds": "estimate.time", "peak_memory_gb": "estimate.memory_gb",
     "file_mb": "estimate.file_mb",
 }
 FORMS: dict[str, Callable[[float | None], str]] = {
@@ -135,23 +123,16 @@ def to_document(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def notes(rows: Sequence[Row]) -> list[str]:
-    """What has to be known to read the table with the names of its columns (`table`, `to_document`)."""
-    measured, whom = (MEASURED[0], "the person") if _of_person(rows) else (MEASURED[1], "it")
-    return _notes(rows, lambda span: ORDER.format(measured=measured, whom=whom, **span), NOTE)
-
-
-def notes_in_words(rows: Sequence[Row], language: str) -> list[str]:
-    """The same where columns are called as people call them (`HEADS`)."""
+def notes(rows: Sequence[Row], language: str = DEFAULT) -> list[str]:
+    """What has to be known to read the table: by what the rows are put in order, where there is an order, and how to
+    read that of the photos alone."""
     order = "compare.order" if _of_person(rows) else "compare.order.resemblance"
-    return _notes(rows, lambda span: text(order, language, **span), text("compare.note", language))
-
-
-def _notes(rows: Sequence[Row], order: Callable[[dict[str, str]], str], alone: str) -> list[str]:
-    """By what the rows are put in order, where there is an order, and how to read that of the photos alone."""
-    span = {name: score(value) for name, value in span_of(rows).items()}
+    counted = {name: score(value) for name, value in span_of(rows).items()}
     has_alone = any(row.method == ONE_PHOTO and row.error is None for row in rows)
-    return [*([order(span)] if span else []), *([alone] if has_alone else [])]
+    return [
+        *([text(order, language, **counted)] if counted else []),
+        *([text("compare.note", language)] if has_alone else []),
+    ]
 
 
 def _of_person(rows: Sequence[Row]) -> bool:

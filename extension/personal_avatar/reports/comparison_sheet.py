@@ -12,7 +12,7 @@ import numpy as np
 
 from personal_avatar.errors import AvatarError, UnreadablePhoto
 from personal_avatar.pictures import EDITED, infotext_of, save_picture
-from personal_avatar.reports.comparison import HEADS, Row, columns, notes_in_words, spoken
+from personal_avatar.reports.comparison import HEADS, Row, columns, notes, spoken
 from personal_avatar.reports.letters import can_write, shortened, width_of, wrapped, write
 from personal_avatar.reports.tiles import GROUND, INK, MUTED, square
 from personal_avatar.wording import DEFAULT, has, text
@@ -30,9 +30,9 @@ NUMBERS_PX = 200  # from a row's left edge to its numbers
 SHORT_HEADS = {**HEADS, "resemblance": "report.resemblance"}  # as wide as there is room for
 
 
-def write_comparison_sheet(title: str, rows: Sequence[Row], path: Path, language: str = DEFAULT) -> Path:
-    """Write the sheet as a PNG; answers `path`."""
-    return save_picture(comparison_sheet(title, rows, language), path, source=EDITED)
+def write_comparison_sheet(title: str, rows: Sequence[Row], path: Path) -> Path:
+    """Write the sheet as a PNG, in English; answers `path`."""
+    return save_picture(comparison_sheet(title, rows), path, source=EDITED)
 
 
 def picture_heads(rows: Sequence[Row]) -> list[str]:
@@ -78,7 +78,7 @@ def comparison_sheet(title: str, rows: Sequence[Row], language: str = DEFAULT) -
     count, heads = max((len(row.pictures) for row in rows), default=1), picture_heads(rows)
     width = 2 * MARGIN_PX + NAME_PX + count * (TILE_PX + GAP_PX)
     room = width - 2 * MARGIN_PX
-    told = [line for note in notes_in_words(rows, language) for line in wrapped(note, TEXT_PX, room, NOTE_LINES)]
+    told = [line for note in notes(rows, language) for line in wrapped(note, TEXT_PX, room, NOTE_LINES)]
     top = MARGIN_PX + 2 * LABEL_PX + (HEAD_LINES * HEAD_LINE_PX if any(heads) else 0)
     bottom = top + len(rows) * (TILE_PX + GAP_PX)
     sheet = Image.new("RGB", (width, bottom + len(told) * LINE_PX + MARGIN_PX), GROUND)
@@ -94,7 +94,7 @@ def comparison_sheet(title: str, rows: Sequence[Row], language: str = DEFAULT) -
 def _words(rows: Sequence[Row], language: str) -> list[str]:
     """All that the sheet says in a language."""
     heads = [text(key, language) for key in SHORT_HEADS.values()]
-    return [*heads, *(row.named(language) for row in rows), *notes_in_words(rows, language)]
+    return [*heads, *(row.named(language) for row in rows), *notes(rows, language)]
 
 
 def _heads(pen: Any, heads: Sequence[str], bottom: int) -> None:

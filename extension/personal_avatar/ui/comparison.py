@@ -9,7 +9,7 @@ from textwrap import shorten
 from personal_avatar.domain import ONE_PHOTO
 from personal_avatar.errors import AvatarError
 from personal_avatar.jobs.store import JobView
-from personal_avatar.reports.comparison import HEADS, Row, columns, notes_in_words, spoken
+from personal_avatar.reports.comparison import HEADS, Row, columns, notes, spoken
 from personal_avatar.reports.comparison_sheet import picture_heads
 from personal_avatar.studio.compared import beside, compared
 from personal_avatar.studio.works import COMPARED
@@ -51,7 +51,7 @@ def _table(rows: Sequence[Row], scene: Scene, shelf: Shelf) -> str:
     lines = "".join(_line(row, names, scene) for row in rows)
     table = tag("table", tag("thead", tag("tr", _heads(names, scene))), tag("tbody", lines), class_="pa-table")
     numbers = tag("div", table, class_="pa-wide", role="region", tabindex=0, aria_label=scene.say("compare.title"))
-    told = [tag("p", escape(said), class_="pa-note") for said in notes_in_words(rows, scene.language)]
+    told = [tag("p", escape(said), class_="pa-note") for said in notes(rows, scene.language)]
     asked = picture_heads(rows)[:PICTURES]
     pictures = [_pictures(row, asked, scene, shelf) for row in rows]
     return "".join((numbers, *told, _picture_heads(asked), *pictures))

@@ -43,14 +43,14 @@ def _likeness(result: Result, scene: Scene) -> Iterator[tuple[str, str]]:
     for part, value in measured.items():
         yield scene.say(f"likeness.{part}"), score(value)
     if len(measured) == len(LIKENESS):
-        yield scene.say("likeness.recovered"), share(from_json(Likeness, measured).recovered)
+        yield scene.say("report.recovered"), share(from_json(Likeness, measured).recovered)
     if second := result.get("second_opinion"):
         yield scene.say("likeness.second", name=second["recogniser"]), share(second["recovered"])
     if result.get("leakage") is not None:
-        yield scene.say("likeness.leakage"), score(result["leakage"])
-    yield scene.say("likeness.prompt_following"), _following(result)
+        yield scene.say("report.leakage"), score(result["leakage"])
+    yield scene.say("report.following"), _following(result)
     if result.get("diversity") is not None:
-        yield scene.say("likeness.diversity"), share(result["diversity"])
+        yield scene.say("report.diversity"), share(result["diversity"])
 
 
 def _following(result: Result) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from personal_avatar.pictures import load_picture, save_picture
 from personal_avatar.reports import comparison_sheet as sheets
-from personal_avatar.reports.comparison import comparable, notes, notes_in_words, table, to_document
+from personal_avatar.reports.comparison import comparable, notes, table, to_document
 from personal_avatar.reports.comparison_sheet import (
     ERROR_LINES,
     TILE_PX,
@@ -16,7 +16,7 @@ from personal_avatar.reports.comparison_sheet import (
     picture_heads,
     write_comparison_sheet,
 )
-from personal_avatar.wording import text
+from personal_avatar.wording import LANGUAGES, text
 
 
 def measured(after: float, floor: float = 0.4, ceiling: float = 0.9) -> dict[str, float]:
@@ -98,11 +98,17 @@ def test_trainings_of_a_style_stand_in_the_order_of_their_resemblance_and_say_so
 @pytest.mark.parametrize(("measure", "whom"), [("likeness", "the person"), ("resemblance", "it")])
 def test_the_order_is_told_of_what_was_measured(measure: str, whom: str) -> None:
     rows = comparable([result(way, None, **{measure: measured(0.5)}) for way in ("lora", "dreambooth")])
-    (said,), (page,) = notes(rows), notes_in_words(rows, "en")
+    (told,) = notes(rows)
     other = ({"likeness", "resemblance"} - {measure}).pop()
-    for told in (said, page):
-        assert f"the share of the {measure} that was recovered" in told and other not in told
-        assert f"any of their words for {whom}, to 0.90" in told
+    assert f"the share of the {measure} that was recovered" in told and other not in told
+    assert f"any of their words for {whom}, to 0.90" in told
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_the_table_is_read_by_calls_its_columns_as_the_reports_do(language: str) -> None:
+    order, alone = notes(comparable([result("one-photo", 0.3), result("lora", 0.5)]), language)
+    merit, leakage = (text(f"report.{name}", language).lower() for name in ("merit", "leakage"))
+    assert merit in order.lower() and leakage in alone.lower()
 
 
 FAILURE = {"code": "OUT_OF_VRAM", "message": "8 GB were not enough.", "hint": "Try rank=8."}
@@ -143,7 +149,7 @@ def inked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize(("language", "said"), [
-    ("en", ["Follows prompts", "Photos alone", "81 s", "Resemblance"]),
+    ("en", ["Prompt following", "Photos alone", "81 s", "Resemblance"]),
     ("vi", ["Bám sát mô tả", "Chỉ dùng ảnh", "81 giây", "Độ gần với ảnh mẫu"]),
     ("zh", ["遵循提示词", "仅用照片", "81 秒", "样图接近度"]),
 ])
@@ -156,7 +162,7 @@ def test_the_sheet_is_written_in_the_language_that_is_asked_for(
     lines = inked(monkeypatch)
     comparison_sheet("Ruby", rows, language)
     assert set(said) <= set(lines)
-    order, note = notes_in_words(rows, language)
+    order, note = notes(rows, language)
     below = "".join(lines[lines.index(FAILURE["hint"]) + 1 :])
     assert "".join(below.split()) == "".join((order + note).split())
     assert (text("error.OUT_OF_VRAM.title", language) in lines) == (language != "en") and FAILURE["message"] in lines
@@ -166,7 +172,7 @@ def test_without_a_font_for_the_language_the_sheet_is_english(monkeypatch: pytes
     monkeypatch.setattr(sheets, "can_write", str.isascii)
     lines = inked(monkeypatch)
     comparison_sheet("Ruby", comparable([result("lora", 0.5)]), "zh")
-    assert "Follows prompts" in lines and "遵循提示词" not in lines
+    assert "Prompt following" in lines and "遵循提示词" not in lines
 
 
 @pytest.mark.parametrize("pictures", [0, 4])

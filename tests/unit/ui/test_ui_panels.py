@@ -294,7 +294,7 @@ def test_a_training_tells_its_likeness_and_how_to_use_the_file(visit: Visit) -> 
     said = visitor.text("training")
     assert "Likeness before 0.10" in said and "Recovered 50%" in said
     assert "<lora:hana:1> sks woman" in said
-    assert "Moved others too 0.01" in said and "Follows prompts 97%" in said
+    assert "Leakage 0.01" in said and "Prompt following 97%" in said
     assert "Diversity 80%" in said and "Memory 1.2 GB" in said
     assert visitor.prop("onward", "visible") is True and "pa-train-cancel" not in visitor.value("training")
 

@@ -105,7 +105,7 @@ def made_keys() -> set[str]:
     keys |= {f"large.{word}" for word in gallery_large.WORDS} | {order_key(sort) for sort in SORTS} | set(ONLY.values())
     keys |= {f"results.{word}{tail}" for word in ("none", "nothing", "nofavourites") for tail in ("", ".info")}
     keys |= {f"train.step.{number}" for number in (1, 2, 3)} | {f"estimate.{name}" for name in ("memory_gb", "file_mb")}
-    keys |= {f"likeness.{part}" for part in ("floor", "after", "ceiling", "leakage", "diversity", "prompt_following")}
+    keys |= {f"likeness.{part}" for part in ("floor", "after", "ceiling")}
     keys |= {f"{name}.{kind.value}" for name, kinds in CHOICES.items() for kind in kinds}
     keys |= {f"cover.{word}" for word in (*GROUPS, *COUNTED, *WORDS)}
     keys |= {f"tagger.{name}" for name in (TEMPLATE, *WD14, BLIP, "webui-blip", "deepdanbooru")}
