@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import Likeness, PhotoReport, Portrait
+from personal_avatar.wording import DEFAULT
 
 Points = tuple[tuple[float, float], ...]
 
@@ -24,7 +25,8 @@ class Report:
     """A training and the portraits made with it; every part may be missing.
 
     `portraits` best first. `network`: what to put into a prompt. `facts`: (name, value) pairs for
-    the table of numbers. `style_names`: names for the ids in the portraits.
+    the table of numbers. `style_names`: names for the ids in the portraits. `language`: of the
+    sheet, and in which the page begins.
     """
 
     title: str
@@ -37,6 +39,7 @@ class Report:
     files: tuple[Path, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     style_names: dict[str, str] = field(default_factory=dict)
+    language: str = DEFAULT
 
     def style_name(self, portrait: Portrait) -> str:
         return self.style_names.get(portrait.style, portrait.style)

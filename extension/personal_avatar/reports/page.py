@@ -7,6 +7,7 @@ from pathlib import Path
 from personal_avatar.domain import Advice, PhotoReport, PhotoVerdict, Portrait
 from personal_avatar.reports import parts
 from personal_avatar.reports.content import Report
+from personal_avatar.reports.parts import fine
 from personal_avatar.storage import write_bytes
 from personal_avatar.wording import NOTHING, can_say, score, text
 
@@ -30,7 +31,7 @@ def page(report: Report) -> str:
         parts.use(report.network, report.files),
         parts.words(parts.MEANINGS) if report.likeness else "",
     )
-    return parts.document(report.title, html.escape(report.subject), sections)
+    return parts.document(report.title, html.escape(report.subject), sections, report.language)
 
 
 # -- numbers
@@ -40,7 +41,7 @@ def _summary(report: Report) -> str:
     facts = ((html.escape(name), html.escape(value)) for name, value in report.facts)
     told = (parts.likeness_cards(report.likeness) if report.likeness else "") + parts.facts(facts)
     best = "".join(
-        parts.image(one.restored or one.path, PORTRAIT_PX, f"portrait {number}: {report.style_name(one)}")
+        parts.image(one.restored or one.path, PORTRAIT_PX, f"{number}: {report.style_name(one)}")
         for number, one in enumerate(report.portraits[:BEST], start=1)
     )
     return parts.short(told, best)
@@ -102,9 +103,9 @@ def _portraits(report: Report) -> str:
 
 
 def _portrait(number: int, portrait: Portrait, report: Report) -> str:
-    likeness = f"{portrait.likeness:.3f}" if portrait.likeness is not None else ""
+    likeness = fine(portrait.likeness) if portrait.likeness is not None else ""
     style = html.escape(report.style_name(portrait))
-    label = f"{number}: {report.style_name(portrait)}, likeness {likeness or NOTHING}"
+    label = f"{number}: {report.style_name(portrait)}, {likeness or NOTHING}"
     seed = parts.said("seed", seed=portrait.seed)
     scores = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in portrait.scores.items())
     return (
@@ -117,9 +118,10 @@ def _portrait(number: int, portrait: Portrait, report: Report) -> str:
 
 def _restored(report: Report) -> str:
     """Pairs of pictures; only restorations that kept the likeness are there at all."""
+    before, after = (parts.at_once(key) for key in ("report.restored.before", "report.restored.after"))
     pairs = "".join(
-        f'<figure class="pair">{parts.image(portrait.path, PORTRAIT_PX, "before")}'
-        f"{parts.image(portrait.restored, PORTRAIT_PX, 'after')}<figcaption>{_change(portrait)}</figcaption></figure>"
+        f'<figure class="pair">{parts.image(portrait.path, PORTRAIT_PX, before)}'
+        f"{parts.image(portrait.restored, PORTRAIT_PX, after)}<figcaption>{_change(portrait)}</figcaption></figure>"
         for portrait in report.portraits
         if portrait.restored is not None
     )
@@ -131,4 +133,4 @@ def _change(portrait: Portrait) -> str:
     after = portrait.scores.get("restored")
     if after is None or portrait.likeness is None:
         return parts.said("change")
-    return parts.said("change.likeness", before=f"{portrait.likeness:.3f}", after=f"{after:.3f}")
+    return parts.said("change.likeness", before=fine(portrait.likeness), after=fine(after))

@@ -10,7 +10,7 @@ import base64
 import html
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from personal_avatar.wording import DEFAULT, LANGUAGE_NAMES, LANGUAGES, score, s
 
 STYLE_SHEET = Path(__file__).resolve().parents[1] / "assets" / "report.css"
 MEANINGS = ("likeness", "before", "real")
+fine = partial(score, digits=3)
 
 
 @cache
@@ -44,6 +45,11 @@ def said(key: str, **values: object) -> str:
     return each(lambda language: html.escape(text(f"report.{key}", language, **values)))
 
 
+def at_once(key: str) -> str:
+    """The text of `key` in all languages, for an attribute, of which the style sheet can hide nothing."""
+    return " / ".join(text(key, one) for one in LANGUAGES)
+
+
 def document(title: str, subject: str, sections: Iterable[str], language: str = DEFAULT) -> str:
     """The whole HTML file around `sections`; `subject` is HTML. `language`: in which it begins."""
     begins = language if language in LANGUAGES else DEFAULT
@@ -59,7 +65,7 @@ def document(title: str, subject: str, sections: Iterable[str], language: str = 
 
 def _languages() -> str:
     links = "".join(f'<a href="#{one}" lang="{one}">{name}</a>' for one, name in LANGUAGE_NAMES.items())
-    return f'<nav aria-label="{" / ".join(text("page.language", one) for one in LANGUAGES)}">{links}</nav>'
+    return f'<nav aria-label="{at_once("page.language")}">{links}</nav>'
 
 
 def section(key: str, content: str, **values: object) -> str:
@@ -143,7 +149,7 @@ def image(path: Path, side_px: int, label: str) -> str:
     try:
         picture, made = Image.fromarray(load_picture(path)), source_of(path)
     except UnreadablePhoto:
-        return f'<div class="gone" role="img" aria-label="{html.escape(label)}">not readable</div>'
+        return f'<div class="gone" role="img" aria-label="{html.escape(label)}">{said("unreadable")}</div>'
     picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
     data = BytesIO()
     picture.save(data, "JPEG", quality=88)

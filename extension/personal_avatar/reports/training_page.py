@@ -3,19 +3,18 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import Goal, Likeness
 from personal_avatar.reports import parts
+from personal_avatar.reports.parts import fine
 from personal_avatar.reports.svg import Point
 from personal_avatar.wording import NOTHING, can_say, memory, score, share, size, span, text, trained_by
 
 PICTURE_PX, BEST_PX = 224, 384
 MEANINGS = (*parts.MEANINGS, "recovered", "following", "merit", "resemblance", "leakage", "diversity")
 Facts = Mapping[str, Any]
-fine = partial(score, digits=3)
 
 
 def page(facts: Facts) -> str:
@@ -180,8 +179,7 @@ def _line(row: Facts, chosen: bool) -> str:
 
 def _picture(picture: Facts, row: Facts) -> str:
     value = _told(_nearness(picture), score)
-    name = "resemblance" if "resemblance" in picture else "likeness"
-    label = f"step {row['step']}: {picture['prompt']}, {name} {value or NOTHING}"
+    label = f"{row['step']}: {picture['prompt']}, {value or NOTHING}"
     shown = parts.image(Path(picture["file"]), PICTURE_PX, label)
     return f"<figure>{shown}<figcaption>{value or parts.said('faceless')}</figcaption></figure>"
 

@@ -24,6 +24,7 @@ from personal_avatar.studio import keeping
 from personal_avatar.studio.again import request_like
 from personal_avatar.studio.picking import VARIATION
 from personal_avatar.studio.works import CREATE, INVENT, RANK, TRAIN
+from personal_avatar.wording import DEFAULT
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
@@ -186,10 +187,10 @@ class Gallery:
 
     def pack(
         self, entries: Sequence[Entry], target: Path, size: str = ORIGINAL, kind: str = "",
-        on_progress: Callable[[int, int], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None, language: str = DEFAULT,
     ) -> Path:
         """Pictures as a zip at `target`, with contact sheets and a table of scores. See `keeping.pack`."""
-        return keeping.pack(self._studio, entries, target, size, kind, on_progress)
+        return keeping.pack(self._studio, entries, target, size, kind, on_progress, language)
 
     @property
     def archives(self) -> Path:

@@ -29,9 +29,10 @@ from personal_avatar.pictures import (
     source_of,
 )
 from personal_avatar.provenance import SOURCES, marked, source_in
-from personal_avatar.reports.contact_sheet import SHEET, contact_sheet
+from personal_avatar.reports.contact_sheet import SHEET, contact_sheet, language_here
 from personal_avatar.reports.content import Report
 from personal_avatar.storage import write_bytes, write_json
+from personal_avatar.wording import DEFAULT, text
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
@@ -209,9 +210,10 @@ def _name(entry: Entry, size: Size, kind: str, restored: bool) -> str:
 
 def pack(
     studio: Studio, entries: Sequence[Entry], target: Path, size: str, kind: str,
-    on_progress: Callable[[int, int], None] | None,
+    on_progress: Callable[[int, int], None] | None, language: str = DEFAULT,
 ) -> Path:
-    """The zip: pictures in the order given, named by their places; whole ones with the version before restoration."""
+    """The zip: pictures in the order given, named by their places; whole ones with the version before restoration.
+    `language`: of the contact sheets."""
     size_named(size)
     there = [entry for entry in entries if entry.shown.is_file()]
     if not there:
@@ -219,7 +221,7 @@ def pack(
 
     def files() -> Iterator[tuple[list[Packed], dict[str, Any] | None]]:
         sources: set[str] = set()  # what the files state that are in the archive so far
-        sheets = _sheets(there, sources)
+        sheets = _sheets(there, sources, language_here(language))
         for place, entry in enumerate(there, start=1):
             packed = [Packed(f"{place:03d}{word}", taken.data) for word, taken in _versions(studio, entry, size, kind)]
             said = {source_in(file.data) for file in packed}
@@ -258,13 +260,15 @@ def _versions(studio: Studio, entry: Entry, size: str, kind: str) -> Iterator[tu
         yield "-restored" + Path(taken.name).suffix, taken
 
 
-def _sheets(entries: Sequence[Entry], sources: set[str]) -> Iterator[Packed]:
+def _sheets(entries: Sequence[Entry], sources: set[str], language: str) -> Iterator[Packed]:
     """Contact sheets, of so many pictures each that they can be looked at. `sources`: what their files state."""
     title, rest = ", ".join(dict.fromkeys(entry.title for entry in entries)), iter(entries)
     pages = -(-len(entries) // SHEET)
     for page in range(pages):
         portraits = tuple(entry.portrait for entry in islice(rest, SHEET))
-        subject = f"{len(entries)} pictures" + (f", sheet {page + 1} of {pages}" if pages > 1 else "")
-        sheet = contact_sheet(Report(title, subject=subject, portraits=portraits), first=page * SHEET)
+        key = "report.sheet" if pages > 1 else "report.pictures"
+        subject = text(key, language, count=len(entries), page=page + 1, pages=pages)
+        told = Report(title, subject=subject, portraits=portraits, language=language)
+        sheet = contact_sheet(told, first=page * SHEET)
         name = "contact-sheet" + (f"-{page + 1:02d}" if pages > 1 else "") + ".jpg"
         yield Packed(name, encoded(sheet, "jpeg", source=next(iter(sources)) if len(sources) == 1 else EDITED))

@@ -50,7 +50,7 @@ def build(page: Page, steering: dict[str, Any]) -> None:
         found = SOURCES[source](scene)
         if not found:
             raise Refusal(NotFound, "nochosen" if source == "chosen" else "nopictures")
-        packing.start(found, _name(scene, source), wanted, "" if form == OWN else form)
+        packing.start(found, _name(scene, source), wanted, "" if form == OWN else form, scene.language)
         return []
 
     page.on(start.click, begin, [what, size, kind, *steering.values()], [], message)

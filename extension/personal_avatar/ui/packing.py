@@ -38,20 +38,20 @@ class Packing:
         self._studio = studio
         self._lock = threading.Lock()
 
-    def start(self, entries: Sequence[Entry], name: str, size: str, kind: str) -> None:
-        """Begin; raises `WrongState` while another one is being made."""
+    def start(self, entries: Sequence[Entry], name: str, size: str, kind: str, language: str) -> None:
+        """Begin, `language` being that of the contact sheets; raises `WrongState` while another one is being made."""
         with self._lock:
             if self.state.running:
                 raise Refusal(WrongState, "packing")
             self.state = Packed(running=True, total=len(entries))
-        what = (tuple(entries), name, size, kind)
+        what = (tuple(entries), name, size, kind, language)
         threading.Thread(target=self._run, args=what, name="avatar-zip", daemon=True).start()
 
-    def _run(self, entries: tuple[Entry, ...], name: str, size: str, kind: str) -> None:
+    def _run(self, entries: tuple[Entry, ...], name: str, size: str, kind: str, language: str) -> None:
         ended = Packed()
         target = self._studio.gallery.archives / name
         try:
-            made = self._studio.gallery.pack(entries, target, size, kind, self._note)
+            made = self._studio.gallery.pack(entries, target, size, kind, self._note, language)
             ended = Packed(done=len(entries), total=len(entries), zip=made)
         except Exception as error:  # noqa: BLE001  the border: a zip that fails is named in the panel
             ended = Packed(error=failed_here(error).to_json())

@@ -12,6 +12,7 @@ from personal_avatar.domain import Advice, Likeness, PhotoReport, PhotoVerdict, 
 from personal_avatar.jobs.events import Log, Progress, SampleMade, Score
 from personal_avatar.pictures import EDITED, GENERATED, load_picture, save_picture, source_of
 from personal_avatar.provenance import source_in
+from personal_avatar.reports import contact_sheet as sheets
 from personal_avatar.reports import training_page
 from personal_avatar.reports.contact_sheet import COLUMNS, contact_sheet, write_contact_sheet
 from personal_avatar.reports.content import Curves, Report, curves_from
@@ -78,6 +79,14 @@ def test_every_picture_has_words(report: Report) -> None:
     assert len(pictures) == 10 and all(pictures)
 
 
+def test_the_words_of_pictures_are_of_no_language_or_of_all(report: Report) -> None:
+    pictures = {value for tag, name, value in Tags(page(report)).attributes if (tag, name) == ("img", "alt")}
+    portraits = {"1: Anime", "2: own:x", "3: Anime", "1: Anime, 0.710", "2: own:x, 0.520", "3: Anime, –"}
+    pair = {f"{which} restoring / {vi} khi phục hồi / 修复{zh}" for which, vi, zh in [
+        ("before", "trước", "前"), ("after", "sau", "后")]}
+    assert pictures == {"4.png", "5.png"} | portraits | pair
+
+
 def test_names_cannot_smuggle_markup_into_the_page(report: Report) -> None:
     evil = "<script>alert(1)</script>\"'>"
     facts = ((evil, evil),)
@@ -95,8 +104,7 @@ def test_parts_without_content_are_left_out() -> None:
 def test_a_picture_that_is_gone_leaves_a_box(report: Report, tmp_path: Path) -> None:
     report.portraits[0].path.unlink()
     (tmp_path / "4.png").write_bytes(b"damaged")
-    tags = Tags(page(report))
-    assert tags.text.count("not readable") == 3
+    assert [in_language(page(report), one).count(text("report.unreadable", one)) for one in LANGUAGES] == [3, 3, 3]
     contact_sheet(report)
 
 
@@ -126,6 +134,25 @@ def test_the_contact_sheet_shows_the_restored_picture_first(report: Report) -> N
 @pytest.mark.parametrize("likeness", [None, Likeness(0.5, 0.4, 0.9), Likeness(0.5, 1.2, 0.9), Likeness(0.5, 0.5, 0.5)])
 def test_a_contact_sheet_is_made_of_any_numbers(likeness: Likeness | None) -> None:
     assert contact_sheet(Report("Nothing yet", likeness=likeness)).ndim == 3
+
+
+@pytest.mark.parametrize(("language", "can_write", "said"), [
+    ("en", True, ["Photos", "Before training 0.41", "Real pictures 0.78", "no face", "Restored"]),
+    ("vi", True, ["Ảnh", "Trước khi học 0.41", "Ảnh thật 0.78", "không có mặt", "Đã phục hồi"]),
+    ("zh", True, ["照片", "训练前 0.41", "真实照片 0.78", "无人脸", "已修复"]),
+    ("zh", False, ["Photos", "Before training 0.41", "Real pictures 0.78", "no face", "Restored"]),
+])
+def test_the_contact_sheet_speaks_its_language_where_a_font_has_its_signs(
+    report: Report, monkeypatch: pytest.MonkeyPatch, language: str, can_write: bool, said: list[str]
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(sheets, "can_write", lambda text: can_write or text.isascii())
+    monkeypatch.setattr(sheets, "write", lambda pen, place, told, *how, **more: lines.append(told))
+    contact_sheet(replace(report, language=language))
+    assert set(said) <= set(lines)
+    ours = {report.title, report.network, "Anime", "own:x"}
+    if language != DEFAULT and can_write:
+        assert [line for line in set(lines) - ours if re.search("[A-Za-z]{2,}", line) and line.isascii()] == []
 
 
 def test_long_names_are_shortened_to_their_room() -> None:

@@ -23,7 +23,9 @@ from personal_avatar.jobs.kept import EVENTS_FILE
 from personal_avatar.jobs.states import State
 from personal_avatar.pictures import EDITED, GENERATED, infotext_of, load_picture, save_picture, source_of
 from personal_avatar.provenance import source_in
-from personal_avatar.studio import Studio
+from personal_avatar.reports import contact_sheet
+from personal_avatar.reports.content import Report
+from personal_avatar.studio import Studio, keeping
 from personal_avatar.studio.creating import CreateTask
 from personal_avatar.studio.picking import VARIATION
 from personal_avatar.studio.works import INVENT, RANK, RESTORE, TRAIN
@@ -456,11 +458,25 @@ def test_an_archive_of_cut_pictures_holds_only_the_better_ones(studio: Studio, t
 
 
 def test_many_pictures_get_several_contact_sheets(studio: Studio) -> None:
-    from personal_avatar.studio import keeping
-
     (entry, *_) = studio.gallery.of(run(studio, 1))
-    names = [sheet.name for sheet in keeping._sheets([replace(entry, number=number) for number in range(61)], {""})]
+    many = [replace(entry, number=number) for number in range(61)]
+    names = [sheet.name for sheet in keeping._sheets(many, {""}, "en")]
     assert names == ["contact-sheet-01.jpg", "contact-sheet-02.jpg"]
+
+
+@pytest.mark.parametrize(("can_write", "language", "subject"), [
+    (True, "vi", "Số ảnh: 3"), (True, "zh", "图片：3 张"), (False, "en", "Pictures: 3"),
+])
+def test_the_contact_sheet_of_an_archive_is_in_the_language_that_was_asked_for(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_write: bool, language: str, subject: str
+) -> None:
+    shown: list[Report] = []
+    made = keeping.contact_sheet
+    monkeypatch.setattr(contact_sheet, "can_write", lambda text: can_write or text.isascii())
+    monkeypatch.setattr(keeping, "contact_sheet", lambda report, first: (shown.append(report), made(report, first))[1])
+    asked = language if can_write else "zh"
+    studio.gallery.pack(studio.gallery.of(run(studio)), tmp_path / "out.zip", language=asked)
+    assert [(report.language, report.subject) for report in shown] == [(language, subject)]
 
 
 def test_without_a_face_the_middle_is_taken(studio: Studio) -> None:
