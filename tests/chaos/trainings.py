@@ -8,13 +8,14 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from personal_avatar.domain import Avatar, BaseModelFile, Family, Method, to_json
+from personal_avatar.domain import Avatar, Method, to_json
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job
 from personal_avatar.training.planning.task import TrainTask
 
 from tests.chaos.program import ROOT
 from tests.chaos.scene import Broken, Scene
+from tests.shipped import tiny
 
 TRAIN = "train"
 ASSETS = ROOT / "extension" / "personal_avatar" / "assets"
@@ -29,14 +30,10 @@ _one_reference = threading.Lock()
 
 
 def task(data: Path) -> TrainTask:
-    checkpoint = ASSETS / "avatar-tiny" / "avatar-tiny.safetensors"
-    base = BaseModelFile(
-        checkpoint, "avatar-tiny", Family.SD1, config=checkpoint.with_suffix(".yaml"), native_px=128
-    )
     avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
     photos = tuple(ASSETS / "samples" / f"{number:02d}.jpg" for number in (1, 2, 3, 4, 5))
     return TrainTask(
-        avatar, data / "avatar", photos, base, Method.LORA, PLAN, data / "Lora", ROOT / ".cache" / "weights"
+        avatar, data / "avatar", photos, tiny(), Method.LORA, PLAN, data / "Lora", ROOT / ".cache" / "weights"
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import personal_avatar
 import pytest
-from personal_avatar.domain import Avatar, BaseModelFile, Family, Method
+from personal_avatar.domain import Avatar, Method
 from personal_avatar.host import TrainerPython
 from personal_avatar.jobs import endings, process
 from personal_avatar.jobs.events import Done, Log, Progress, Score, read_events
@@ -27,6 +27,8 @@ from personal_avatar.jobs.store import JobStore
 from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.weights.fetch import ensure
 from personal_avatar.weights.registry import SFACE, YUNET
+
+from tests.shipped import tiny
 
 PACKAGE = Path(personal_avatar.__file__).parent
 RAY_PYTHON = os.environ.get("PERSONAL_AVATAR_TEST_RAY", "")
@@ -49,12 +51,10 @@ class House:
     cluster: subprocess.Popen[str]
 
     def train(self, name: str, **plan: object) -> str:
-        path = PACKAGE / "assets" / "avatar-tiny" / "avatar-tiny.safetensors"
-        base = BaseModelFile(path, "avatar-tiny", Family.SD1, config=path.with_suffix(".yaml"), native_px=128)
         avatar = Avatar(name, name.title(), "local", "man", "sks man", "2026-01-01T00:00:00Z")
         photos = tuple(PACKAGE / "assets" / "samples" / f"{number:02d}.jpg" for number in (1, 2, 3, 4, 5))
         task = TrainTask(
-            avatar, self.folder / name, photos, base, Method.LORA, {**PLAN, **plan}, self.folder / "Lora",
+            avatar, self.folder / name, photos, tiny(), Method.LORA, {**PLAN, **plan}, self.folder / "Lora",
             self.folder.parent / "weights",
         )
         return self.queue.submit("train", task, title=name, user_id="local", avatar_id=name).id

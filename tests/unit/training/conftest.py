@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from miniatures import make
 from personal_avatar.domain import BaseModelFile, Family
+
+from tests import shipped
 
 
 @pytest.fixture(scope="session")
@@ -16,12 +17,7 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> BaseModelFile:
 
 @pytest.fixture(scope="session")
 def tiny() -> BaseModelFile:
-    """The shipped checkpoint, of this repository's own drawings."""
-    import personal_avatar
-
-    folder = Path(personal_avatar.__file__).parent / "assets" / "avatar-tiny"
-    path = folder / "avatar-tiny.safetensors"
-    return BaseModelFile(path, "avatar-tiny", Family.SD1, config=path.with_suffix(".yaml"), native_px=192)
+    return shipped.tiny()
 
 
 @pytest.fixture(scope="module")

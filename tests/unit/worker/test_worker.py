@@ -15,13 +15,15 @@ from typing import Any
 import personal_avatar
 import pytest
 import torch
-from personal_avatar.domain import Avatar, BaseModelFile, Family, Method, to_json
+from personal_avatar.domain import Avatar, Method, to_json
 from personal_avatar.jobs import endings
 from personal_avatar.jobs.control import PAUSE, Control
 from personal_avatar.jobs.events import Done, Event, Failed, Log, Paused, Progress, Started, read_events
 from personal_avatar.training.planning.task import TrainTask
 from personal_avatar.worker.main import main
 from safetensors.torch import load_file
+
+from tests.shipped import tiny
 
 PACKAGE = Path(personal_avatar.__file__).parent
 PLAN = {
@@ -37,12 +39,11 @@ def job(tmp_path: Path, face_weights: Path) -> Job:
     def make(
         kind: str = "train", checkpoint: str = "avatar-tiny.safetensors", name: str = "job", **plan: object
     ) -> Path:
-        path = PACKAGE / "assets" / "avatar-tiny" / checkpoint
-        base = BaseModelFile(path, "avatar-tiny", Family.SD1, config=path.with_suffix(".yaml"), native_px=128)
         avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
         photos = tuple(PACKAGE / "assets" / "samples" / f"{number:02d}.jpg" for number in (1, 2, 3))
         task = TrainTask(
-            avatar, tmp_path / "avatar", photos, base, Method.LORA, {**PLAN, **plan}, tmp_path / "Lora", face_weights
+            avatar, tmp_path / "avatar", photos, tiny(checkpoint), Method.LORA, {**PLAN, **plan}, tmp_path / "Lora",
+            face_weights,
         )
         folder = tmp_path / name
         folder.mkdir()

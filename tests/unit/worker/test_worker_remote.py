@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from personal_avatar.domain import Avatar, BaseModelFile, Family, Method, to_json
+from personal_avatar.domain import Avatar, Method, to_json
 from personal_avatar.errors import BadInput, InvalidSettings, JobDamaged
 from personal_avatar.jobs.control import CANCEL, PAUSE, YIELD, Control, PauseTaken
 from personal_avatar.jobs.events import Event, EventWriter, Log, Parked, Progress, Stage, read_events
@@ -32,6 +32,8 @@ from personal_avatar.worker.cluster.parcels import ARRIVING, Inbox, Ledger, Note
 from personal_avatar.worker.cluster.sending import Trip
 from personal_avatar.worker.cluster.shared import SharedFiles
 from personal_avatar.worker.main import forget
+
+from tests.shipped import tiny
 
 PACKAGE = Path(personal_avatar.__file__).parent
 PLAN = {
@@ -59,12 +61,10 @@ class Beside:
 @pytest.fixture
 def trip(tmp_path: Path, face_weights: Path) -> Any:
     def make(**plan: object) -> Trip:
-        path = PACKAGE / "assets" / "avatar-tiny" / "avatar-tiny.safetensors"
-        base = BaseModelFile(path, "avatar-tiny", Family.SD1, config=path.with_suffix(".yaml"), native_px=128)
         avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
         photos = tuple(PACKAGE / "assets" / "samples" / f"{number:02d}.jpg" for number in (1, 2, 3, 4, 5))
         task = TrainTask(
-            avatar, tmp_path / "avatar", photos, base, Method.LORA, {**PLAN, **plan}, tmp_path / "Lora", face_weights
+            avatar, tmp_path / "avatar", photos, tiny(), Method.LORA, {**PLAN, **plan}, tmp_path / "Lora", face_weights
         )
         folder = tmp_path / "job"
         (folder / "artifacts").mkdir(parents=True)
