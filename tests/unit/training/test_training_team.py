@@ -66,7 +66,7 @@ def test_two_processes_train_what_one_does_with_both_batches(
 def test_batches_that_cannot_be_shared_out_evenly_are_refused(
     tmp_path: Path, accumulate: int, gpus: int, said: str
 ) -> None:
-    base = BaseModelFile(tmp_path / "base.safetensors", Family.SD1, "epsilon")
+    base = BaseModelFile(tmp_path / "base.safetensors", "base", Family.SD1)
     assert plan_for(base, Method.LORA, {"gpus": 2, "accumulate": 4}).gpus == 2
     with pytest.raises(InvalidSettings, match=f"^{said}, which cannot be shared out evenly to {gpus} graphics cards"):
         plan_for(base, Method.LORA, {"gpus": gpus, "accumulate": accumulate})
