@@ -18,7 +18,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "extension"))
 
 PICTURES = 4
-CAPTION = "a photo of sks man, number {number}"
 
 
 def main() -> int:
@@ -55,6 +54,7 @@ def measured(base: Any, method: Any, plan: Any, args: argparse.Namespace) -> dic
     from personal_avatar.training import compute
     from personal_avatar.training.families import registry
     from personal_avatar.training.loop import Trainer
+    from personal_avatar.training.memory import peak_gb
     from personal_avatar.training.methods.registry import attach
 
     torch.set_num_threads(args.threads)
@@ -95,6 +95,7 @@ def make_picture(model: Any, px: int) -> None:
 def pictures(model: Any, plan: Any, px: int) -> Any:
     """Random latents, since what they show does not matter."""
     import torch
+    from personal_avatar.benchmarks.work import CAPTION
     from personal_avatar.training.data.cache import Latents
     from personal_avatar.training.data.reading import text_states
     from personal_avatar.training.data.training_set import TrainingSet
@@ -116,23 +117,13 @@ def reset_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def peak_gb() -> float:
+def now_gb() -> float:
+    import psutil
     import torch
 
     if torch.cuda.is_available():
-        return round(torch.cuda.max_memory_reserved() / 1e9, 3)
-    return _of_process("VmHWM:")
-
-
-def now_gb() -> float:
-    import torch
-
-    return round(torch.cuda.memory_reserved() / 1e9, 3) if torch.cuda.is_available() else _of_process("VmRSS:")
-
-
-def _of_process(name: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(round(int(line.split()[1]) * 1024 / 1e9, 3) for line in lines if line.startswith(name))
+        return round(torch.cuda.memory_reserved() / 1e9, 3)
+    return round(psutil.Process().memory_info().rss / 1e9, 3)
 
 
 if __name__ == "__main__":
