@@ -19,8 +19,6 @@ from personal_avatar.domain import Family
 from personal_avatar.identity.nouns import AdapterKind, AdapterWeights, Rows, RowsOf
 from torch import Tensor, nn
 
-EMBEDDING = 512
-
 
 def diffusers_unet(family: Family, *, channels: int = 4, seed: int = 0) -> UNet2DConditionModel:
     size = SIZES[family]

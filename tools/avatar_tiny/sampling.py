@@ -53,14 +53,3 @@ def generate(
         end = start + batch
         parts.append(sample_latents(networks, captions[start:end], seeds[start:end], guidance=guidance))
     return decode_pictures(networks.vae, torch.cat(parts))
-
-
-def contact_sheet(pictures: np.ndarray, columns: int) -> np.ndarray:
-    """Pictures in rows, uint8 [rows * h, columns * w, 3]; places left over are white."""
-    missing = -len(pictures) % columns
-    filler = np.full((missing, *pictures.shape[1:]), 255, np.uint8)
-    everything = np.concatenate([pictures, filler])
-    rows = [
-        np.concatenate(list(everything[start : start + columns]), 1) for start in range(0, len(everything), columns)
-    ]
-    return np.concatenate(rows, 0)
