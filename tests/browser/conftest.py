@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from tests.browser.chrome import Page
@@ -33,12 +34,6 @@ def browser() -> None:
         pytest.skip(missing())
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _wait_for(url: str, child: subprocess.Popen[bytes], log: Path) -> None:
     end = time.monotonic() + 120
     while time.monotonic() < end:
@@ -57,7 +52,7 @@ def serving(folder: Path, weights: Path) -> Iterator[str]:
     (folder / "data").mkdir(exist_ok=True)
     if not (folder / "data" / "weights").exists():
         (folder / "data" / "weights").symlink_to(weights, target_is_directory=True)
-    port, log = _free_port(), folder / "log.txt"
+    port, log = free_port(), folder / "log.txt"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "extension"), "OMP_NUM_THREADS": "1"}
     with log.open("wb") as output:
         child = subprocess.Popen(

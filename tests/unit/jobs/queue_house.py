@@ -10,6 +10,7 @@ from typing import Any
 
 from personal_avatar.host import Rules
 from personal_avatar.jobs import process
+from personal_avatar.jobs.events import Started, read_events
 from personal_avatar.jobs.executors import LOCAL
 from personal_avatar.jobs.means import Waiting
 from personal_avatar.jobs.queue import JobQueue
@@ -62,6 +63,14 @@ class House:
 
     def wait(self, job: Job) -> JobView:
         return self.queue.wait(job.id, 20)
+
+    def finished(self, job: Job) -> State:
+        """How a patient job ends that may."""
+        (self.store.folder(job.id) / "finish").touch()
+        return self.wait(job).status.state
+
+    def starts(self, job: Job) -> int:
+        return sum(isinstance(one.event, Started) for one in read_events(self.store.folder(job.id)))
 
     def until(self, test: Callable[[], Any]) -> None:
         end = time.monotonic() + 20

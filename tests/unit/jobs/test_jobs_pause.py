@@ -12,7 +12,7 @@ from personal_avatar.errors import BaseNotFound, WrongState
 from personal_avatar.host import Rules, TrainerPython
 from personal_avatar.jobs import endings, kept, process, watching
 from personal_avatar.jobs.control import CANCEL, PAUSE, Control
-from personal_avatar.jobs.events import Log, Started, read_events
+from personal_avatar.jobs.events import Log, read_events
 from personal_avatar.jobs.means import Waiting
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import State
@@ -48,20 +48,11 @@ def told(house: House, job: Job) -> list[str]:
     return [one.event.message for one in read_events(house.store.folder(job.id)) if isinstance(one.event, Log)]
 
 
-def starts(house: House, job: Job) -> int:
-    return sum(isinstance(one.event, Started) for one in read_events(house.store.folder(job.id)))
-
-
 def paused(house: House, body: str = PATIENT) -> Job:
     house.running(job := house.submit(body))
     house.queue.pause(job.id)
     assert house.wait(job).status.state is State.PAUSED
     return job
-
-
-def finished(house: House, job: Job) -> State:
-    (house.store.folder(job.id) / "finish").touch()
-    return house.wait(job).status.state
 
 
 def test_a_paused_job_rests_and_goes_on_where_it_stopped(house: House) -> None:
@@ -72,7 +63,7 @@ def test_a_paused_job_rests_and_goes_on_where_it_stopped(house: House) -> None:
     assert house.store.status(job.id).state is State.PAUSED
     assert house.queue.resume(job.id).status.state in (State.QUEUED, State.RUNNING)
     house.until(lambda: told(house, job) == [f"from step {step}"])
-    assert finished(house, job) is State.SUCCEEDED
+    assert house.finished(job) is State.SUCCEEDED
     assert house.ended == [(job.id, {"answer": "whole"})]
     assert not state_of(house, job).exists()
 
@@ -86,11 +77,11 @@ def test_a_job_that_waits_is_paused_at_once(house: House) -> None:
     house.running(first := house.submit(PATIENT))
     second = house.submit(PATIENT)
     assert house.queue.pause(second.id).status.state is State.PAUSED
-    assert finished(house, first) is State.SUCCEEDED
+    assert house.finished(first) is State.SUCCEEDED
     time.sleep(0.3)
     assert house.store.status(second.id).state is State.PAUSED
     house.queue.resume(second.id)
-    assert finished(house, second) is State.SUCCEEDED
+    assert house.finished(second) is State.SUCCEEDED
 
 
 def test_a_pause_can_be_taken_back_before_it_is_heeded(house: House) -> None:
@@ -110,7 +101,7 @@ def test_a_pause_that_was_taken_back_too_late_is_made_good(house: House) -> None
     house.body = QUICK
     time.sleep(0.1)
     house.queue.resume(job.id)
-    house.until(lambda: starts(house, job) == 2)
+    house.until(lambda: house.starts(job) == 2)
     house.queue.pause(job.id)
 
 
@@ -146,7 +137,7 @@ def test_cancelling_a_paused_job_keeps_the_best_it_has(house: House) -> None:
     view = house.wait(job)
     assert (view.status.state, view.result, house.ended) == (State.CANCELLED, {"answer": "half"},
                                                            [(job.id, {"answer": "half"})])
-    assert not state_of(house, job).exists() and starts(house, job) == 2
+    assert not state_of(house, job).exists() and house.starts(job) == 2
 
 
 def test_a_job_that_is_taken_up_without_its_base_asks_for_it_and_goes_on_when_it_is_there(
@@ -168,7 +159,7 @@ def test_a_job_that_is_taken_up_without_its_base_asks_for_it_and_goes_on_when_it
     house.body = PATIENT
     house.again()
     house.queue.resume(job.id)
-    assert finished(house, job) is State.SUCCEEDED
+    assert house.finished(job) is State.SUCCEEDED
 
 
 def test_cancelling_a_paused_job_can_discard(house: House) -> None:
@@ -178,7 +169,7 @@ def test_cancelling_a_paused_job_can_discard(house: House) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
     view = house.queue.cancel(job.id, keep_checkpoint=False)
-    assert (view.status.state, view.result, starts(house, job)) == (State.CANCELLED, None, 1)
+    assert (view.status.state, view.result, house.starts(job)) == (State.CANCELLED, None, 1)
     assert shown.exists() and not saved.exists()
     assert not state_of(house, job).exists() and house.ended == []
 
@@ -186,8 +177,8 @@ def test_cancelling_a_paused_job_can_discard(house: House) -> None:
 def test_a_job_that_dies_goes_on_from_its_state(house: House) -> None:
     pid = house.running(job := house.submit(PATIENT))
     os.kill(pid, signal.SIGKILL)
-    house.until(lambda: starts(house, job) == 2)
-    assert finished(house, job) is State.SUCCEEDED
+    house.until(lambda: house.starts(job) == 2)
+    assert house.finished(job) is State.SUCCEEDED
     assert house.store.status(job.id).restarts == 1
     assert "ended from outside" in told(house, job)[0] and "attempt 1 of 2" in told(house, job)[0]
 
@@ -195,7 +186,7 @@ def test_a_job_that_dies_goes_on_from_its_state(house: House) -> None:
 def test_it_does_so_only_so_often_and_then_says_why(house: House) -> None:
     house.wait(job := house.submit(FRAIL))
     status = house.store.status(job.id)
-    assert (status.state, status.restarts, starts(house, job)) == (State.FAILED, 2, 3)
+    assert (status.state, status.restarts, house.starts(job)) == (State.FAILED, 2, 3)
     assert status.error and status.error["code"] in ("KILLED", "OUT_OF_MEMORY")
     assert status.error["hint"].startswith("Resume the job") or status.error["code"] != "KILLED"
     assert house.queue.can_go_on(house.store.view(job.id))
@@ -215,7 +206,7 @@ def test_it_does_not_without_leave_a_whole_state_or_an_accident(house: House, ru
     house.rules = rules
     house.wait(job := house.submit(body))
     status = house.store.status(job.id)
-    assert (status.state, status.restarts, starts(house, job)) == (State.FAILED, 0, 1)
+    assert (status.state, status.restarts, house.starts(job)) == (State.FAILED, 0, 1)
     can = house.queue.can_go_on(house.store.view(job.id))
     assert can == endings.has_state(house.store.folder(job.id))
     if status.error and status.error["code"] == "KILLED":
@@ -330,7 +321,7 @@ def test_a_job_can_be_cancelled_before_its_child_begins(house: House) -> None:
     job = house.store.create("train", {}, **LABELS)
     Control(house.store.folder(job.id)).ask(CANCEL)
     assert house.queue.run_here(job).status.state is State.CANCELLED
-    assert starts(house, job) == 0
+    assert house.starts(job) == 0
 
 
 def test_run_here_takes_up_again_what_died(house: House) -> None:

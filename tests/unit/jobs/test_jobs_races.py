@@ -31,15 +31,6 @@ NO_FILES = OSError(errno.EMFILE, "Too many open files")
 NOBODY = 2**22 - 1
 
 
-def starts(house: House, job: Job) -> int:
-    return sum(isinstance(one.event, Started) for one in read_events(house.store.folder(job.id)))
-
-
-def finished(house: House, job: Job) -> State:
-    (house.store.folder(job.id) / "finish").touch()
-    return house.wait(job).status.state
-
-
 def pausing(house: House) -> House:
     house.pausable = ("train",)
     house.again()
@@ -69,7 +60,7 @@ def test_a_look_that_fails_is_not_the_end_of_a_job(house: House, monkeypatch: py
         patch.setattr(endings, "is_there", fails)
         house.until(lambda: len(looks) > 3)
     assert house.store.status(job.id).state is State.RUNNING and process.alive(pid)
-    assert finished(house, job) is State.SUCCEEDED and starts(house, job) == 1
+    assert house.finished(job) is State.SUCCEEDED and house.starts(job) == 1
 
 
 @pytest.mark.slow
@@ -92,7 +83,7 @@ def test_no_second_process_is_started_while_one_is_at_work(house: House) -> None
     house.body = PATIENT
     house.queue.recover()
     house.until(lambda: house.store.status(job.id).pid == child.pid)
-    assert finished(house, job) is State.SUCCEEDED and starts(house, job) == 1
+    assert house.finished(job) is State.SUCCEEDED and house.starts(job) == 1
 
 
 def test_a_process_that_cannot_be_looked_at_is_taken_for_alive(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,8 +223,8 @@ def test_a_command_waits_until_there_is_room_and_says_so_once(house: House) -> N
     time.sleep(0.2)
     told = [record.event for record in read_events(other.store.folder(second.id))]
     assert told == [Log(text("log.no_room"))] and other.store.status(second.id).state is State.QUEUED
-    assert finished(house, first) is State.SUCCEEDED
-    assert finished(other, second) is State.SUCCEEDED
+    assert house.finished(first) is State.SUCCEEDED
+    assert other.finished(second) is State.SUCCEEDED
 
 
 @pytest.mark.slow
@@ -256,7 +247,7 @@ def test_a_command_that_waits_begins_when_the_training_before_it_dies_with_its_p
         assert not third.queue.waits_in_vain(third.store.view(job.id)), "its own program waits for room"
     assert third.store.status(before.job.id).state is State.RUNNING, "its process lives"
     before.child.kill()
-    assert finished(third, job) is State.SUCCEEDED
+    assert third.finished(job) is State.SUCCEEDED
     assert third.store.status(before.job.id).state is State.FAILED
     runs.join(20)
     assert not Control(third.store.folder(job.id)).asked(AWAITED), "nobody waits any more"
@@ -280,8 +271,8 @@ def test_a_command_goes_on_waiting_where_what_others_left_cannot_be_settled(
     runs.start()
     house.until(lambda: "another user's folder" in caplog.text)
     assert runs.is_alive()
-    assert finished(house, first) is State.SUCCEEDED
-    assert finished(other, job) is State.SUCCEEDED
+    assert house.finished(first) is State.SUCCEEDED
+    assert other.finished(job) is State.SUCCEEDED
     runs.join(20)
 
 
@@ -388,7 +379,7 @@ def test_a_lane_that_takes_for_long_keeps_nobody_waiting() -> None:
 def test_room_is_made_before_each_start_and_the_rest_is_prepared_once(house: House) -> None:
     job = paused(pausing(house))
     house.queue.resume(job.id)
-    assert finished(house, job) is State.SUCCEEDED
+    assert house.finished(job) is State.SUCCEEDED
     assert house.started == ["prepared", "room", "room"]
 
 
@@ -404,11 +395,11 @@ def test_what_a_start_waits_for_is_told_once_and_can_be_cancelled(house: House) 
     time.sleep(0.1)
     assert told() == ["the room is taken"]
     house.queue.cancel(job.id)
-    assert finished(house, job) is State.CANCELLED
+    assert house.finished(job) is State.CANCELLED
     again = house.submit()
     house.until(lambda: house.started.count("room") == 2)
     house.waits_for = ""
-    assert finished(house, again) is State.SUCCEEDED
+    assert house.finished(again) is State.SUCCEEDED
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from personal_avatar.jobs import claims, process, whereabouts
 from personal_avatar.jobs.control import AWAITED, Control
-from personal_avatar.jobs.events import Log, Started, read_events
+from personal_avatar.jobs.events import Log, read_events
 from personal_avatar.jobs.job import Status
 from personal_avatar.jobs.left import settle
 from personal_avatar.jobs.states import State
@@ -113,17 +113,8 @@ def stays(test: Callable[[], bool], for_s: float = 1.0) -> bool:
     return test()
 
 
-def starts(house: House, job: Job) -> int:
-    return sum(isinstance(one.event, Started) for one in read_events(house.store.folder(job.id)))
-
-
 def told(house: House, job: Job) -> str:
     return " ".join(one.event.message for one in read_events(house.store.folder(job.id)) if isinstance(one.event, Log))
-
-
-def finished(house: House, job: Job) -> bool:
-    (house.store.folder(job.id) / "finish").touch()
-    return house.wait(job).status.state is State.SUCCEEDED
 
 
 @pytest.mark.skipif(not can_unshare(), reason="no rooms of process numbers can be made here (unshare)")
@@ -137,8 +128,8 @@ def test_a_container_leaves_a_job_alone_that_runs_outside_of_it(house: House) ->
         assert stays(lambda: house.store.status(job.id).state is State.RUNNING, 2.0)
         assert (house.store.folder(job.id) / "claim").read_text() == claim
         assert house.store.status(job.id).pid == pid and process.alive(pid)
-        assert finished(house, job)
-    assert starts(house, job) == 1
+        assert house.finished(job) is State.SUCCEEDED
+    assert house.starts(job) == 1
 
 
 @pytest.mark.skipif(not can_unshare(), reason="no rooms of process numbers can be made here (unshare)")
@@ -147,9 +138,9 @@ def test_a_job_of_a_container_goes_on_at_once_when_that_is_gone(house: House) ->
     with program(house.folder, PREAMBLE + HAS, *UNSHARE) as container:
         has(house, container)
         house.queue.recover()
-        assert stays(lambda: house.store.status(job.id).state is State.RUNNING and starts(house, job) == 1, 2.0)
-    house.until(lambda: starts(house, job) == 2)
-    assert finished(house, job) and f"({whereabouts.host_of(whereabouts.here())})" in told(house, job)
+        assert stays(lambda: house.store.status(job.id).state is State.RUNNING and house.starts(job) == 1, 2.0)
+    house.until(lambda: house.starts(job) == 2)
+    assert house.finished(job) is State.SUCCEEDED and f"({whereabouts.host_of(whereabouts.here())})" in told(house, job)
 
 
 @needs_boot
@@ -168,8 +159,8 @@ def test_a_process_of_another_container_lives_as_long_as_it_holds_its_files(hous
     assert not house.store.is_claimed(job.id) and process.works(folder, status)
     house.queue.recover()
     house.until(lambda: house.store.is_claimed(job.id))
-    assert stays(lambda: starts(house, job) == 1) and "another container" in told(house, job)
-    assert finished(house, job) and starts(house, job) == 1
+    assert stays(lambda: house.starts(job) == 1) and "another container" in told(house, job)
+    assert house.finished(job) is State.SUCCEEDED and house.starts(job) == 1
 
 
 @needs_boot
@@ -181,8 +172,8 @@ def test_work_of_another_container_that_died_without_a_word_is_taken_up_again(ho
     house.queue.recover()
     house.until(lambda: house.store.is_claimed(job.id))
     os.kill(pid, signal.SIGKILL)
-    house.until(lambda: starts(house, job) == 2)
-    assert finished(house, job) and house.store.status(job.id).restarts == 1
+    house.until(lambda: house.starts(job) == 2)
+    assert house.finished(job) is State.SUCCEEDED and house.store.status(job.id).restarts == 1
 
 
 @needs_boot
@@ -237,11 +228,11 @@ def test_work_on_another_machine_counts_as_gone_when_it_said_nothing_for_long(ho
     ages(folder / "claim", whereabouts.QUIET_S + 5)
     house.queue.recover()
     house.until(lambda: house.store.is_claimed(job.id))
-    assert stays(lambda: starts(house, job) == 1) and "(far)" in told(house, job)
+    assert stays(lambda: house.starts(job) == 1) and "(far)" in told(house, job)
     for name in ("alive", "log.txt", "events.jsonl"):
         ages(folder / name, whereabouts.ORPHAN_S + 5)
-    house.until(lambda: starts(house, job) == 2)
-    assert finished(house, job)
+    house.until(lambda: house.starts(job) == 2)
+    assert house.finished(job) is State.SUCCEEDED
 
 
 def ages(file: Path, by_s: float) -> None:

@@ -7,23 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from personal_avatar.domain import Face
 from personal_avatar.photos.crop import Window, cut, to_crop, to_photo
 from personal_avatar.photos.framing import SHAPES, frame
 from personal_avatar.photos.settings import HALF, HEAD, PORTRAIT, PhotoSettings
 
+from tests.unit.photos.upright_faces import face_at
+
 sizes = st.tuples(st.integers(60, 3000), st.integers(60, 3000))
 tilts = st.floats(-80, 80)
 framings = st.sampled_from(tuple(SHAPES))
-
-
-def face_at(x: float, y: float, width: float, tilt_deg: float) -> Face:
-    """A face 1.25 times as high as wide, its middle at (x, y)."""
-    height = 1.25 * width
-    cos, sin = math.cos(math.radians(tilt_deg)), math.sin(math.radians(tilt_deg))
-    offsets = [(-0.2, -0.1), (0.2, -0.1), (0, 0.1), (-0.15, 0.25), (0.15, 0.25)]
-    marks = tuple((x + width * (u * cos - v * sin), y + width * (u * sin + v * cos)) for u, v in offsets)
-    return Face((x - width / 2, y - height / 2, x + width / 2, y + height / 2), marks, 0.9)
 
 
 @given(

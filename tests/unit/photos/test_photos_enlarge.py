@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from personal_avatar.domain import Face, Photo, PhotoReport, PhotoVerdict
+from personal_avatar.domain import Photo, PhotoReport, PhotoVerdict
 from personal_avatar.errors import Cancelled
 from personal_avatar.photos.crop import cut, to_crop
 from personal_avatar.photos.cutting import Cutter, Sitting
@@ -17,13 +17,9 @@ from personal_avatar.photos.read import read_photo
 from personal_avatar.photos.settings import FULL, PORTRAIT, PhotoSettings
 from PIL import Image
 
+from tests.unit.photos.upright_faces import face_at
+
 ASKED = PhotoSettings(upscaler="any")
-
-
-def face_at(x: float, y: float, width: float) -> Face:
-    offsets = [(-0.2, -0.1), (0.2, -0.1), (0, 0.1), (-0.15, 0.25), (0.15, 0.25)]
-    marks = tuple((x + width * u, y + width * v) for u, v in offsets)
-    return Face((x - width / 2, y - 0.6 * width, x + width / 2, y + 0.6 * width), marks, 0.9)
 
 
 def repeated(image: np.ndarray, factor: int) -> np.ndarray:

@@ -9,27 +9,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from personal_avatar.domain import Face
 from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.photos.crop import Window, cut, to_crop
 from personal_avatar.photos.framing import frame
 from personal_avatar.photos.mask import head_mask
 from personal_avatar.photos.settings import FULL, PORTRAIT, PhotoSettings
 
+from tests.unit.photos.upright_faces import face_at
 from tools.avatar_tiny.characters import Character, random_character, random_shot
 from tools.avatar_tiny.drawing import draw
 from tools.avatar_tiny.samples import HELD_OUT_SEED
 
 SIZE = (256, 256)
 SEEDS = range(1, 9)
-
-
-def face_at(x: float, y: float, width: float, tilt_deg: float = 0.0, nose: float = 0.0) -> Face:
-    height = 1.25 * width
-    cos, sin = math.cos(math.radians(tilt_deg)), math.sin(math.radians(tilt_deg))
-    offsets = [(-0.2, -0.1), (0.2, -0.1), (nose, 0.1), (-0.15, 0.25), (0.15, 0.25)]
-    marks = tuple((x + width * (u * cos - v * sin), y + width * (u * sin + v * cos)) for u, v in offsets)
-    return Face((x - width / 2, y - height / 2, x + width / 2, y + height / 2), marks, 0.9)
 
 
 @lru_cache

@@ -22,6 +22,7 @@ from personal_avatar.weights.matting import MODNET
 from personal_avatar.weights.nouns import Weight
 
 from tests.real_photos import photo
+from tests.unit.photos.upright_faces import face_at
 
 pytestmark = pytest.mark.slow
 
@@ -39,12 +40,6 @@ def astronaut(analyser: FaceAnalyser) -> Sitting:
     pixels = photo("astronaut.png", ROOT / ".cache" / "photos")
     (face,) = analyser.detect(pixels)[:1]
     return Sitting(Photo(Path("astronaut.png"), "0" * 64, (512, 512)), pixels, face)
-
-
-def face_at(x: float, y: float, width: float) -> Face:
-    offsets = [(-0.2, -0.1), (0.2, -0.1), (0, 0.1), (-0.15, 0.25), (0.15, 0.25)]
-    marks = tuple((x + width * u, y + width * v) for u, v in offsets)
-    return Face((x - width / 2, y - 0.6 * width, x + width / 2, y + 0.6 * width), marks, 0.9)
 
 
 def disc(x: float, y: float, radius: float) -> np.ndarray:

@@ -23,6 +23,8 @@ from personal_avatar.training.methods.webui_names import webui_name
 from personal_avatar.training.planning.plan import DreamboothPlan, LoraPlan
 from safetensors.torch import load_file
 
+from tests.unit.training.answers import answer
+
 pytestmark = pytest.mark.slow
 
 Weights = dict[str, Any]
@@ -51,12 +53,6 @@ def rewritten(base: BaseModelFile, change: Callable[[Weights], Weights], name: s
 
 def with_change(base: BaseModelFile, change: Callable[[Weights], Weights]) -> BaseModelFile:
     return replace(base, path=rewritten(base, change))
-
-
-def answer(model: DiffusionModel) -> torch.Tensor:
-    noisy = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        return model.predict(noisy, torch.tensor([500]), model.encode_text(["a man"]))
 
 
 @pytest.mark.parametrize("family", list(Family))

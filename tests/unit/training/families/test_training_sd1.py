@@ -14,6 +14,8 @@ from personal_avatar.training import compute
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
 
+from tests.unit.training.answers import answer
+
 
 @pytest.mark.slow
 def test_a_wrong_tensor_is_an_error_with_a_name(tmp_path: Path) -> None:
@@ -46,13 +48,7 @@ def test_a_ckpt_gives_the_same_model(tmp_path: Path, load_miniature: Callable[[]
     base = make(Family.SD1, tmp_path, half=True)
     torch.save({"state_dict": load_file(base.path)}, base.path.with_suffix(".ckpt"))
     model = registry.load(replace(base, path=base.path.with_suffix(".ckpt")), compute.choose("fp32"), 64)
-    assert torch.equal(_answer(model), _answer(load_miniature()))
-
-
-def _answer(model: DiffusionModel) -> torch.Tensor:
-    noisy = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        return model.predict(noisy, torch.tensor([500]), model.encode_text(["a man"]))
+    assert torch.equal(answer(model), answer(load_miniature()))
 
 
 @pytest.mark.slow

@@ -30,6 +30,8 @@ from personal_avatar.training.planning.counts import file_bytes, trained_numbers
 from personal_avatar.training.planning.plan import LoraPlan
 from safetensors.torch import load_file, save_file
 
+from tests.unit.training.answers import answer
+
 pytestmark = pytest.mark.slow
 
 PLAN = LoraPlan(rank=4, alpha=2.0, conv_rank=2, text_encoder_learning_rate=1e-4)
@@ -49,12 +51,6 @@ def trained(model: DiffusionModel, plan: LoraPlan = PLAN) -> Lora:
 def moved(key: str, weight: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     noise = torch.randn(weight.shape, generator=generator) * 0.05
     return weight * (1 + noise) if key.endswith(".dora_scale") else noise
-
-
-def answer(model: DiffusionModel) -> torch.Tensor:
-    noisy = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        return model.predict(noisy, torch.tensor([500]), model.encode_text(["a portrait of a man"]))
 
 
 LATE = LoraPlan(rank=4, conv_rank=2, dora=True, blocks="late")
@@ -286,19 +282,14 @@ def test_lengths_of_dora_are_reckoned_once_for_the_same_weights(
     lora = Lora(model, LoraPlan(rank=2, dora=True))
     monkeypatch.setattr(Magnitude, "_norm", lambda self: (reckoned.append(self), norm(self))[1])
 
-    def answers(model: DiffusionModel) -> torch.Tensor:
-        noise = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
-        with torch.no_grad():
-            return model.predict(noise, torch.tensor([500]), model.encode_text(["a man"]))
-
-    first = answers(model)
+    first = answer(model)
     layers = len(reckoned)
     assert layers == len(set(map(id, reckoned))) > 10
-    assert torch.equal(answers(model), first) and len(reckoned) == layers
+    assert torch.equal(answer(model), first) and len(reckoned) == layers
     changed = {key: weight + 0.1 for key, weight in lora.state().items()}
     lora.load(changed)  # as some optimisers do, past the counters of versions
-    second = answers(model)
+    second = answer(model)
     assert len(reckoned) == 2 * layers and not torch.equal(first, second)
     fresh = load_miniature()
     Lora(fresh, LoraPlan(rank=2, dora=True)).load(changed)
-    assert torch.equal(answers(fresh), second)
+    assert torch.equal(answer(fresh), second)
