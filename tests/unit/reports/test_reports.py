@@ -89,9 +89,13 @@ def test_the_words_of_pictures_are_of_no_language_or_of_all(report: Report) -> N
 
 def test_names_cannot_smuggle_markup_into_the_page(report: Report) -> None:
     evil = "<script>alert(1)</script>\"'>"
-    facts = ((evil, evil),)
-    found = page(replace(report, title=evil, subject=evil, facts=facts, network=evil, style_names={"anime": evil}))
-    assert "<script" not in found and "&lt;script&gt;" in found
+    photo = PhotoVerdict(Path(evil), (Reason.BLURRED,), evil)
+    portrait = replace(report.portraits[0], prompt=evil, scores={evil: 0.5})
+    everywhere = page(Report(
+        evil, evil, (portrait,), PhotoReport((photo,), (Advice("OWN", evil),)), network=evil, files=(Path(evil),),
+        facts=((evil, evil),), style_names={"anime": evil},
+    ))
+    assert "<script" not in everywhere and everywhere.count("&lt;script&gt;") > 12
 
 
 def test_parts_without_content_are_left_out() -> None:

@@ -25,7 +25,7 @@ def test_every_point_lies_inside_the_picture(values: list[float], heights: list[
 @given(NUMBERS, st.floats(1e-3, 1e6))
 def test_ticks_are_few_and_within_the_range(low: float, span: float) -> None:
     ticks = nice_ticks(low, low + span)
-    assert len(ticks) <= 11 and ticks == sorted(ticks)
+    assert 1 <= len(ticks) <= 11 and ticks == sorted(ticks)
     assert all(low - span * 1e-6 - 1e-9 <= tick <= low + span * (1 + 1e-6) + 1e-9 for tick in ticks)
 
 
@@ -41,6 +41,14 @@ def test_smoothing_keeps_length_and_range(values: list[float]) -> None:
     result = [y for _, y in smoothed(list(enumerate(values)))]
     slack = 1e-6 * (1 + max(map(abs, values)))
     assert len(result) == len(values) and min(values) - slack <= min(result) and max(result) <= max(values) + slack
+
+
+def test_a_smoothed_curve_is_calmer_and_goes_where_the_rough_one_does() -> None:
+    falling = [1 - step / 100 for step in range(100)]
+    rough = [value + (0.2 if step % 2 else -0.2) for step, value in enumerate(falling)]
+    smooth = [y for _, y in smoothed(list(enumerate(rough)))]
+    assert max(abs(after - before) for before, after in zip(smooth[50:], smooth[51:], strict=False)) < 0.1
+    assert smooth[-1] == pytest.approx(falling[-1], abs=0.15)
 
 
 @pytest.mark.parametrize(("height", "shown"), [(0.0, 0.05), (1e-9, 0.05), (0.3, 0.32), (-0.3, -0.28), (2e-5, 2.1e-5)])

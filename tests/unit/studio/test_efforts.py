@@ -24,7 +24,7 @@ def job(kind: str, task: object) -> Job:
 
 
 def training(photos: int = 10, **plan: object) -> TrainTask:
-    avatar = Avatar(id="a", name="A", user_id="u", class_noun="man", trigger="x", created_at=0.0)
+    avatar = Avatar(id="a", name="A", user_id="u", class_noun="man", trigger="x", created_at="2026-01-01T00:00:00Z")
     given = tuple(Path(f"/p/{number}.png") for number in range(photos))
     return TrainTask(avatar, Path("/a"), given, BASE, Method.LORA, dict(plan), Path("/o"), Path("/w"))
 
