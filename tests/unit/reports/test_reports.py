@@ -154,6 +154,7 @@ def test_the_contact_sheet_speaks_its_language_where_a_font_has_its_signs(
     monkeypatch.setattr(sheets, "write", lambda pen, place, told, *how, **more: lines.append(told))
     contact_sheet(replace(report, language=language))
     assert set(said) <= set(lines)
+    assert "0.74" in lines and "0.71" not in lines, "of the picture that is shown, which is the restored one"
     ours = {report.title, report.network, "Anime", "own:x"}
     if language != DEFAULT and can_write:
         assert [line for line in set(lines) - ours if re.search("[A-Za-z]{2,}", line) and line.isascii()] == []

@@ -63,6 +63,10 @@ def test_a_page_in_three_languages_is_whole_and_holds_each_picture_once(facts: d
     assert not any(tag == "script" for tag, _, _ in tags.attributes) and "Anna &lt;3" in page(facts)
 
 
+def test_checkpoints_stand_in_the_order_of_their_steps(facts: dict[str, Any]) -> None:
+    assert len(facts["scores"]) > 1 and page({**facts, "scores": facts["scores"][::-1]}) == page(facts)
+
+
 def test_sentences_of_a_version_without_codes_are_shown_as_they_were_written(facts: dict[str, Any]) -> None:
     uncoded = dict.fromkeys(("choice_codes", "advice_codes"))
     old = {**facts, **uncoded, "advice": ["Take <more> photos."], "choice": "The best one."}
