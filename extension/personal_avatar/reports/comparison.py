@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.domain import ONE_PHOTO, Likeness, Scores
+from personal_avatar.domain import MEASURED, ONE_PHOTO, Likeness, Scores
 from personal_avatar.domain.merit import merit, side_by_side
 from personal_avatar.errors import AvatarError, from_json
 from personal_avatar.wording import DEFAULT, memory, score, share, size, span, text, trained_by
 
-MEASURED = ("likeness", "resemblance")  # of a person, of a style
 NUMBERS = (*MEASURED, "recovered", "prompt_following", "diversity", "leakage", "merit")
 SPAN = ("floor", "ceiling")  # from where to where recovered is counted, the same for all
 COSTS = ("seconds", "peak_memory_gb", "file_mb")
