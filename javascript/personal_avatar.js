@@ -384,13 +384,21 @@
     function bringIntoSight() {
         const news = awaited && told(awaited.panel).find((found) => !awaited.known.includes(wordsOf(found)));
         if (news) {
-            const {top, bottom} = news.getBoundingClientRect();
-            if (bottom < 0 || top > window.innerHeight) {
-                news.scrollIntoView({block: "center"});
-            }
+            showWhole(news);
         }
         if (awaited && (news || Date.now() > awaited.until)) {
             awaited = null;
+        }
+    }
+
+    const MARGIN_PX = 16;
+
+    // No farther than needed, so that the button stays in sight where it can; of what is too tall the beginning.
+    function showWhole(found) {
+        const {top, bottom, height} = found.getBoundingClientRect();
+        if (top < MARGIN_PX || bottom > window.innerHeight - MARGIN_PX) {
+            found.style.scrollMargin = `${MARGIN_PX}px`;
+            found.scrollIntoView({block: height + 2 * MARGIN_PX > window.innerHeight ? "start" : "nearest"});
         }
     }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
 
 from tests.browser.chrome import NARROW_PX, TABS, WIDE_PX, Page
 
@@ -26,6 +27,11 @@ STICKING_OUT = """
 IN_SIGHT = """
     const {top, bottom} = arguments[0].getBoundingClientRect();
     return top >= 0 && bottom <= window.innerHeight;
+"""
+BELOW = "return arguments[0].getBoundingClientRect().top - arguments[1].getBoundingClientRect().top"
+SCROLLED_TO = """
+    document.documentElement.style.paddingBottom = "900px";
+    window.scrollBy(0, arguments[0].getBoundingClientRect().top - arguments[1]);
 """
 AT_ONCE_S = 4.0  # where nothing goes on the page looks by itself every 15 s
 LONG_S = 600.0  # for work that a busy machine may be slow at; what is waited for usually comes within seconds
@@ -129,6 +135,30 @@ def test_a_refusal_is_brought_into_sight(open_page: Open, size_px: tuple[int, in
     page.driver.execute_script("arguments[0].scrollIntoView({block: 'end'})", page.part("start"))
     page.part("start").click()
     page.wait(lambda: page.driver.execute_script(IN_SIGHT, page.part("train_message", "[role=alert]")))
+
+
+@pytest.mark.parametrize("seen_px", [25, -200])
+def test_a_refusal_of_which_only_the_edge_is_in_sight_is_shown_whole(open_page: Open, seen_px: int) -> None:
+    page = open_page("en", WIDE_PX)
+
+    def refused() -> WebElement:
+        return page.wait(lambda: page.part("train_message", "[role=alert]"))
+
+    def opened() -> None:
+        page.open()
+        page.go("train")
+        page.wait(lambda: page.part("plan_rank").is_displayed() and page.text("estimate"))
+
+    opened()
+    page.click("start")
+    below_px = page.driver.execute_script(BELOW, refused(), page.part("start"))
+    opened()
+    start = page.part("start")
+    page.driver.execute_script(SCROLLED_TO, start, WIDE_PX[1] - below_px - seen_px)
+    start.click()
+    alert = refused()
+    page.wait(lambda: page.driver.execute_script(IN_SIGHT, alert))
+    assert page.driver.execute_script(IN_SIGHT, start), "it was not scrolled farther than needed"
 
 
 def test_the_language_is_the_browsers_and_a_chosen_one_is_remembered(open_page: Open) -> None:
