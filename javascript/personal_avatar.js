@@ -372,9 +372,9 @@
         }
     }
 
-    // Bars, which are all alike here, and refusals.
+    // Bars, which are all alike here, refusals, and what else answers a press.
     function told(panel) {
-        return Array.from(panel.querySelectorAll("[role=progressbar], [role=alert]"));
+        return Array.from(panel.querySelectorAll("[role=progressbar], [role=alert], .pa-answer"));
     }
 
     function wordsOf(found) {

@@ -70,7 +70,7 @@ def test_photos_become_portraits_and_a_reload_loses_nothing(open_page: Open, sam
     page.click("start")
     page.wait(lambda: "Running" in page.text("training"), LONG_S)
     page.click("start")
-    page.wait(lambda: "Linh is being trained already" in page.text("train_begun"), 30)
+    page.wait(lambda: "No second training of Linh" in page.text("train_begun"), 30)
     page.wait(lambda: page.parts("curves", "svg"), LONG_S)
     page.wait(lambda: "Linh is ready" in page.text("training"), LONG_S)
     assert page.parts("samples", "img")

@@ -10,9 +10,8 @@ import gradio as gr
 from personal_avatar.errors import WrongState
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import Job
-from personal_avatar.studio.trainings import second_start
 from personal_avatar.ui.live import headline
-from personal_avatar.ui.markup import box, error_box
+from personal_avatar.ui.markup import box, tag
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.scene import Scene
 
@@ -38,13 +37,15 @@ def noted(start: Callable[[], Job]) -> str:
 
 
 def told_html(scene: Scene) -> str:
-    """Empty once the job has ended, and of one that the panel shows anyway."""
+    """Empty once the job has ended, and of one that begins and that the panel shows anyway. Of a second start what is
+    so until then, also while the first one rests."""
     what, _, job_id = str(scene.values.get(NAME) or "").partition(" ")
     view, shown = scene.view(job_id), scene.training
     if view is None or view.status.state not in ACTIVE:
         return ""
     if what == REFUSED:
-        return error_box(second_start(view), scene.language)
+        said = box("info", scene.say("begun.second", name=view.job.title, job=view.job.id[:8]))
+        return tag("div", said, class_="pa-answer")
     if shown is not None and shown.job.id == job_id:
         return ""
     return box("info", scene.title(view), headline(view, scene))
