@@ -8,10 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from personal_avatar.errors import BadInput, NotFound
+from personal_avatar.errors import BadInput, NotFound, WrongState
 from personal_avatar.jobs.store import JobView
 from personal_avatar.ui.markup import box, tag
 from personal_avatar.ui.page import Page, elem_id
+from personal_avatar.ui.passing import until_ended
 from personal_avatar.ui.people import chosen_avatar
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
@@ -75,7 +76,7 @@ def _part(page: Page, what: str, chosen: Sequence[Any], erase: Callable[..., lis
         sure = gr.Checkbox(False, label=text(f"{what}.sure"), elem_id=elem_id(f"{name}_sure"))
         button = gr.Button(text("erase.button"), variant="stop", elem_id=elem_id(name))
         page.say(button, value="erase.button")
-        message = gr.HTML(elem_id=elem_id(f"{name}_message"))
+        message = page.passing(gr.HTML(elem_id=elem_id(f"{name}_message")))
         told = gr.HTML(elem_id=elem_id(name.replace("erase", "erased")))
     page.on(button.click, erase, [*chosen, sure], [sure, told], message)
     return folded, sure
@@ -89,6 +90,10 @@ def _erase(scene: Scene, who: str | None, sure: bool) -> list[Any]:
     avatar = chosen_avatar(scene, who)
     if not sure:
         raise Refusal(BadInput, "unsure", name=avatar.name)
-    told = scene.studio.delete_avatar(avatar.id)
+    try:
+        told = scene.studio.delete_avatar(avatar.id)
+    except WrongState as error:
+        until_ended(error, avatar.id, scene)
+        raise
     instead = scene.say("erase.checkpoint", name=told["checkpoint"]) if "checkpoint" in told else ""
     return [False, box("good", scene.say("erase.done", name=avatar.name), ", ".join(told["left"]), instead)]

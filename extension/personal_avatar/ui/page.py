@@ -18,6 +18,7 @@ from personal_avatar.storage import legible
 from personal_avatar.studio import Studio
 from personal_avatar.ui.desk import Desk
 from personal_avatar.ui.markup import error_box, tag
+from personal_avatar.ui.passing import holds, marked
 from personal_avatar.ui.pictures import Held, Shelf, drop_copies_of_the_dead
 from personal_avatar.ui.refusal import failed_here
 from personal_avatar.ui.scene import JobWatch, Scene
@@ -123,6 +124,14 @@ class Page:
         self._reads[name] = self.keep(component)
         return component
 
+    def passing(self, message: Any) -> Any:
+        """Let a refusal that `message` tells go when it is so no longer; see passing.py."""
+        name = message.elem_id
+        return self.show(
+            self.read(name, message),
+            lambda scene: {} if holds(str(scene.values.get(name) or ""), scene) else {"value": ""},
+        )
+
     # -- events
 
     def on(
@@ -146,7 +155,8 @@ class Page:
             try:
                 told, made = "", list(handler(scene, *values))
             except Exception as error:  # noqa: BLE001  the border: the user sees a named error, never a trace
-                told, made = error_box(failed_here(error), scene.language), [gr.update() for _ in outputs]
+                found = failed_here(error)
+                told, made = marked(error_box(found, scene.language), found), [gr.update() for _ in outputs]
             told, made = all_legible(told), all_legible(made)
             return [told, *made] if outputs else told  # gradio takes a list for one output as that output's value
 
@@ -167,7 +177,7 @@ class Page:
         self.language.input(self._arrive, inputs, outputs, _js=_call("speak", inputs), **QUIET)
         self.refresh_on(refresh.click)
         for component in self._reads.values():
-            if component.visible:
+            if component.visible and not isinstance(component, gr.HTML):
                 self.refresh_on(settled(component))
         for answered in self._answered:
             self.refresh_on(answered.then)

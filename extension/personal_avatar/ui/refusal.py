@@ -18,7 +18,7 @@ class Refusal(AvatarError):
     def __init__(
         self, kind: type[AvatarError], key: str, *, said: str = "", hint: str = "", **values: object
     ) -> None:
-        self.kind, self._values, own = kind, values, f"refusal.{key}"
+        self.kind, self.key, self._values, own = kind, key, values, f"refusal.{key}"
         self._said, self._remedy = said or own, hint or f"{own}.hint"
         super().__init__(*self.words("en"))
 

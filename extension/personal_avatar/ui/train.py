@@ -56,7 +56,7 @@ def _inputs(page: Page, about: About) -> None:
     page.say(start, value="train.start")
     page.say(compare, value="train.compare")
     page.say(untrained, label="compare.one_photo")
-    message = gr.HTML(elem_id=elem_id("train_message"))
+    message = page.passing(gr.HTML(elem_id=elem_id("train_message")))
     job = begun.build(page)
     offers, values = Offers(page, form, job), [page.seen, *about.inputs, *form.components]
 
