@@ -15,7 +15,7 @@ from personal_avatar.problems import BETWEEN
 from personal_avatar.studio import TrainRequest
 from personal_avatar.studio.plans import WAYS, shared_out, taken_by
 from personal_avatar.studio.requests import PAGE
-from personal_avatar.ui import begun, training
+from personal_avatar.ui import alone, begun, training
 from personal_avatar.ui.about import About
 from personal_avatar.ui.comparison import left_out_html
 from personal_avatar.ui.labels import problem
@@ -50,12 +50,11 @@ def _inputs(page: Page, about: About) -> None:
     with gr.Row():
         start = gr.Button(text("train.start"), variant="primary", elem_id=elem_id("start"))
         compare = gr.Button(text("train.compare"), elem_id=elem_id("compare"))
-    untrained = gr.Checkbox(True, label=text("compare.one_photo"), elem_id=elem_id("compare_one_photo"))
+    untrained = alone.build(page, form.for_all)
     takes = gr.HTML(elem_id=elem_id("compare_takes"))
     page.show(takes, lambda scene: {"value": _of_all(scene, form.for_all(scene)) + _takes(scene, form.for_all(scene))})
     page.say(start, value="train.start")
     page.say(compare, value="train.compare")
-    page.say(untrained, label="compare.one_photo")
     message = page.passing(gr.HTML(elem_id=elem_id("train_message")))
     job = begun.build(page)
     offers, values = Offers(page, form, job), [page.seen, *about.inputs, *form.components]
@@ -68,12 +67,12 @@ def _inputs(page: Page, about: About) -> None:
     def begin(scene: Scene, *raw: Any) -> list[Any]:
         return offers.tried(scene, lambda: train(scene, *raw))
 
-    def begin_all(scene: Scene, alone: bool, seen: Seen, *raw: Any) -> list[Any]:
+    def begin_all(scene: Scene, with_photos: bool, seen: Seen, *raw: Any) -> list[Any]:
         request = _request(scene, form.for_all(scene, about.noted(scene, raw), seen))
         left_out: dict[str, AvatarError] = {}
 
         def compare() -> Job:
-            started = scene.studio.comparing.start(request, [way for way in WAYS if alone or way != ONE_PHOTO])
+            started = scene.studio.comparing.start(request, [way for way in WAYS if with_photos or way != ONE_PHOTO])
             left_out.update(started.left_out)
             return started.jobs[0]
 
@@ -104,7 +103,9 @@ def _of_all(scene: Scene, chosen: Chosen) -> str:
     time = duration(found["seconds"], scene.language)
     said = [scene.say("compare.estimate", time=time, memory=memory(found["memory_gb"]), size=size(found["file_mb"]))]
     said += [scene.say("compare.no_room", method=method_name(method, scene.language)) for method in found["left_out"]]
-    return tag("p", escape(" ".join(said)), class_="pa-note")
+    why = alone.why_not_html(scene, chosen)
+    said += [] if why else [scene.say("compare.besides")]
+    return tag("p", escape(" ".join(said)), class_="pa-note") + why
 
 
 def _why_not(error: AvatarError, scene: Scene) -> str:

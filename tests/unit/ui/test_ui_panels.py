@@ -345,7 +345,7 @@ def test_all_methods_are_compared_each_with_what_it_has_of_the_settings_and_each
     visitor.enter(method=Method.LORA.value, plan_steps=70, plan_rank=48)
     visitor.refresh()
     assert "Vectors: 6" in visitor.text("compare_takes") and "Steps: 70" in visitor.text("compare_takes")
-    visitor.enter(goal="face-quick")
+    visitor.enter(goal="face-quick", compare_one_photo=True)
     visitor.click("compare")
     assert visitor.text("train_message") == ""
     visitor.wait(lambda: visitor.text("comparison").count("50%") == len(Method))
@@ -377,6 +377,14 @@ def test_all_methods_are_compared_each_with_what_it_has_of_the_settings_and_each
         assert client.get(f"/{address}").headers["content-type"].startswith("image/")
 
 
+def test_the_photos_alone_are_not_offered_ticked_where_they_cannot_be_compared(visit: Visit) -> None:
+    visitor = laid_out(visit, "fe" * 16, "Noi")
+    assert visitor.value("compare_one_photo") is False and visitor.prop("compare_one_photo", "mode") == "static"
+    told = visitor.text("compare_takes")
+    assert "cannot be compared here" in told and "has not the size of a usual" in told
+    assert "comes on top" not in told
+
+
 def test_the_photos_alone_are_compared_too_and_the_table_says_how_to_read_their_row(
     visit: Visit, studio: Studio, faceid: Path
 ) -> None:
@@ -384,6 +392,8 @@ def test_the_photos_alone_are_compared_too_and_the_table_says_how_to_read_their_
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.symlink_to(faceid, target_is_directory=True)
     visitor = laid_out(visit, "fd" * 16, "Nga")
+    assert visitor.value("compare_one_photo") is True and visitor.prop("compare_one_photo", "mode") == "dynamic"
+    assert "What the photos alone need comes on top." in visitor.text("compare_takes")
     visitor.enter(goal="face-quick")
     visitor.click("compare")
     folder.unlink()
