@@ -147,10 +147,13 @@ def statement_of(photos: Iterable[Path]) -> str:
 
     Empty as soon as one of them was not made by an invention here.
     """
-    checkpoints = [_invented_with(photo) for photo in photos]
-    if not checkpoints or not all(checkpoints):
-        return ""
-    return f"{NOBODY}: the character was invented, made by {', '.join(sorted(set(checkpoints)))}."
+    checkpoints = []
+    for photo in photos:
+        if not (checkpoint := _invented_with(photo)):
+            return ""
+        checkpoints.append(checkpoint)
+    made_by = ", ".join(sorted(set(checkpoints)))
+    return f"{NOBODY}: the character was invented, made by {made_by}." if checkpoints else ""
 
 
 def _invented_with(photo: Path) -> str:

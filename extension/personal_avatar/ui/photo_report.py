@@ -79,6 +79,18 @@ def _advice(scene: Scene) -> list[str]:
     return [scene.say(f"advice.{one.code}", **{**one.values, "reasons": reasons}) for one in report.advice]
 
 
+def lacking_html(scene: Scene) -> str:
+    """What a training with the accepted photos would be refused for; empty until there are some."""
+    draft = scene.draft
+    if not draft.accepted or scene.checking is not None:
+        return ""
+    lacking = [] if draft.name else ["name"]
+    if not draft.consent and not scene.studio.invention.statement(draft.accepted):
+        lacking.append("consent")
+    what = scene.say("list.between").join(scene.say(f"photos.lacking.{one}") for one in lacking)
+    return box("info", scene.say("photos.lacking", what=what)) if lacking else ""
+
+
 # -- coverage
 
 

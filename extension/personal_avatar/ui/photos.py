@@ -16,7 +16,7 @@ from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import QUIET, Page, elem_id
 from personal_avatar.ui.photo_cards import PRESS, cards
 from personal_avatar.ui.photo_pictures import pictures_of
-from personal_avatar.ui.photo_report import coverage_html, summary_html
+from personal_avatar.ui.photo_report import coverage_html, lacking_html, summary_html
 from personal_avatar.ui.photo_settings import SettingsForm
 from personal_avatar.ui.pictures import Shelf, Upload, drop_uploads
 from personal_avatar.ui.presses import Pressed, listen
@@ -61,6 +61,7 @@ def _wire(
 
 
 def _proceed(page: Page, tabs: gr.Tabs) -> None:
+    page.show(gr.HTML(elem_id=elem_id("photos_lacking")), lambda scene: {"value": lacking_html(scene)})
     button = gr.Button(text("photos.proceed"), variant="primary", visible=False, elem_id=elem_id("proceed"))
     page.say(button, value="photos.proceed")
     page.show(button, lambda scene: {"visible": bool(scene.draft.accepted) and scene.checking is None})

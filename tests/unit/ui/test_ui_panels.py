@@ -71,6 +71,19 @@ def test_each_photo_has_a_card_with_a_verdict_in_words_and_a_reason(visit: Visit
     assert visitor.prop("proceed", "visible") is True
 
 
+def test_beside_the_accepted_photos_it_is_told_what_a_training_still_needs(visit: Visit) -> None:
+    visitor = visit(key="1f" * 16)
+    assert visitor.text("photos_lacking") == ""
+    visitor = laid_out(visit, "1f" * 16, "", consent=False)
+    assert visitor.text("photos_lacking").endswith("can start: the name, the tick that the person agreed.")
+    visitor.put("consent", True)
+    assert visitor.text("photos_lacking").endswith("can start: the name.")
+    visitor.enter(name="Ana")
+    visitor.click("check")
+    visitor.wait(lambda: "accepted" in visitor.text("report"))
+    assert visitor.text("photos_lacking") == ""
+
+
 def test_a_folder_that_is_not_there_is_named(visit: Visit) -> None:
     visitor = visit(key="2" * 32)
     visitor.enter(folder="/no/such/folder")

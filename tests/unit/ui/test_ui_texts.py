@@ -93,6 +93,7 @@ def made_keys() -> set[str]:
     keys |= {f"choice.{code}" for code in report.CODES}
     keys |= {f"advice.{code}" for code in CODES} | {f"remark.{code}" for code in REMARKS}
     keys |= {f"reason.{reason.value}.detail" for reason in Reason}
+    keys |= {f"photos.lacking.{what}" for what in ("name", "consent")}
     keys |= {f"tab.{name}" for name in PANELS} | {f"photos.tip.{number}" for number in (1, 2, 3, 4)}
     keys |= {f"{panel}.tip.{number}" for panel in ("one", "invent", "rank") for number in (1, 2, 3)}
     keys |= {f"one.do.{wish}" for wish in (NEW, RESTYLE)}
