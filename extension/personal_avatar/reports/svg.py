@@ -1,6 +1,6 @@
 """Line charts as inline SVG. Colours come from the page's variables, so that they follow light and dark.
 
-Used variables: --ink (text), --faint (grid), --accent (the line), --accent-2 (marked heights).
+Used variables: --ink (text, the line behind), --faint (grid), --accent (the line), --accent-2 (marked heights).
 """
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Chart:
-    """`points` (x, y) in the order of x. `marks`: (name, height) lines across. `background`: fainter points behind.
-    `language`: of what a screen reader says."""
+    """`points` (x, y) in the order of x. `marks`: (name, height) lines across. `background`: points of a thinner line
+    behind. `language`: of what a screen reader says."""
 
     title: str
     points: Sequence[Point]
@@ -43,7 +43,7 @@ def chart(wanted: Chart) -> str:
         f'<svg class="chart" role="img" viewBox="0 0 {WIDTH_PX} {HEIGHT_PX}" xmlns="http://www.w3.org/2000/svg">',
         f"<title>{html.escape(_spoken(wanted))}</title>",
         *_grid(frame, wanted.x_label),
-        _line(frame, wanted.background, "var(--faint)", 1.0) if wanted.background else "",
+        _line(frame, wanted.background, "var(--ink)", 1.0, 0.7) if wanted.background else "",
         *(_mark(frame, name, height, wanted.points) for name, height in wanted.marks),
         _line(frame, wanted.points, "var(--accent)", 2.5),
         *(_dot(frame, point) for point in (wanted.points if wanted.dots else ())),
@@ -123,9 +123,10 @@ def _grid(frame: _Frame, x_label: str) -> list[str]:
     return [*rows, *columns, _text(WIDTH_PX - RIGHT_PX, HEIGHT_PX - 4, x_label, "end")]
 
 
-def _line(frame: _Frame, points: Sequence[Point], colour: str, width: float) -> str:
+def _line(frame: _Frame, points: Sequence[Point], colour: str, width: float, opacity: float = 1.0) -> str:
     path = " ".join(f"{frame.x(x)},{frame.y(y)}" for x, y in points)
-    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"/>'
+    drawn = f'stroke="{colour}" stroke-opacity="{opacity:g}" stroke-width="{width}" stroke-linejoin="round"'
+    return f'<polyline points="{path}" fill="none" {drawn}/>'
 
 
 def _dot(frame: _Frame, point: Point) -> str:

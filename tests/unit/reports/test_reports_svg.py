@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from personal_avatar.reports.svg import HEIGHT_PX, WIDTH_PX, Chart, chart, nice_ticks, smoothed
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False, width=32)
+ASSETS = Path(__file__).resolve().parents[3] / "extension" / "personal_avatar" / "assets"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -77,3 +80,26 @@ def test_values_that_are_no_numbers_are_left_out() -> None:
     points = [(0, 1.0), (1, math.nan), (2, math.inf), (3, 0.5)]
     assert "nan" not in chart(Chart("Loss", points)) and "inf" not in chart(Chart("Loss", points))
     assert chart(Chart("Loss", points[:3])) == "" == chart(Chart("Loss", []))
+
+
+def light(colour: tuple[float, ...]) -> float:
+    """Relative luminance, as WCAG 2 counts it."""
+    parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_the_thin_line_of_each_step_can_be_seen_behind_the_mean(scheme: int) -> None:
+    thin, thick = ElementTree.fromstring(
+        chart(Chart("Loss", [(0, 1), (9, 2)], background=[(0, 3), (9, 4)]))
+    ).iter(f"{SVG}polyline")
+    assert float(thin.attrib["stroke-width"]) < float(thick.attrib["stroke-width"])
+    found = re.findall(r":root \{([^}]*)\}", (ASSETS / "report.css").read_text(encoding="utf-8"))[scheme]
+    colours = {
+        f"var({name})": tuple(int(value[at : at + 2], 16) / 255 for at in (0, 2, 4))
+        for name, value in re.findall("(--[a-z0-9-]+): #([0-9a-f]{6})", found)
+    }
+    share, ink, ground = float(thin.attrib["stroke-opacity"]), colours[thin.attrib["stroke"]], colours["var(--card)"]
+    line = tuple(share * one + (1 - share) * other for one, other in zip(ink, ground, strict=True))
+    darker, lighter = sorted((light(line), light(ground)))
+    assert (lighter + 0.05) / (darker + 0.05) >= 3
