@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 
 import pytest
 from personal_avatar.domain import Goal, Method
 from personal_avatar.training.planning.plan import PLANS
+from PIL import Image
 from selenium.webdriver.common.keys import Keys
 
 from tests.browser.chrome import NARROW_PX, WIDE_PX, Page
@@ -169,6 +171,33 @@ DRAWN = """
         return [place.left - seen.left, above === cell, ground, place.width / seen.width];
     })];
 """
+
+EDGE = """
+    const holder = document.querySelector("#personal_avatar_root .pa-wide");
+    holder.scrollIntoView({block: "center"});
+    holder.scrollLeft = arguments[0];
+    const {right, top, bottom} = holder.getBoundingClientRect();
+    return [right, top, bottom, holder.scrollWidth > holder.clientWidth];
+"""
+
+
+def edge(page: Page, scrolled_px: int) -> int:
+    """How light the right edge of the table is, where no letter stands."""
+    right, top, bottom, goes_on = page.driver.execute_script(EDGE, scrolled_px)
+    assert goes_on
+    shot = Image.open(BytesIO(page.driver.get_screenshot_as_png())).convert("L")
+    pixels = sorted(shot.crop((int(right) - 3, int(top) + 4, int(right) - 1, int(bottom) - 20)).getdata())
+    return int(pixels[len(pixels) // 2])
+
+
+def test_a_table_that_goes_on_beyond_its_edge_has_a_shadow_there_until_its_end(open_page: Open) -> None:
+    page = open_page("en", (700, 800))
+    page.go("train")
+    page.wait(lambda: page.text("estimate"))
+    page.driver.execute_script(WIDE)
+    for theme in ("remove", "add"):
+        page.driver.execute_script(f"document.body.classList.{theme}('dark')")
+        assert abs(edge(page, 0) - edge(page, 9999)) > 20
 
 
 def test_the_names_of_rows_stay_when_a_table_is_drawn_sideways_on_a_phone(open_page: Open) -> None:
