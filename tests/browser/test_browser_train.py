@@ -200,6 +200,26 @@ def test_a_table_that_goes_on_beyond_its_edge_has_a_shadow_there_until_its_end(o
         assert abs(edge(page, 0) - edge(page, 9999)) > 20
 
 
+RUNNING = """
+    document.querySelector("#personal_avatar_training").innerHTML = '<p role="progressbar">20 of 400</p>';
+"""
+TOP = "return arguments[0].getBoundingClientRect().top"
+
+
+def test_on_a_phone_how_a_training_goes_comes_first_while_it_does(open_page: Open) -> None:
+    page = open_page("en", NARROW_PX)
+    page.go("train")
+    page.wait(lambda: page.text("estimate"))
+
+    def stands_first() -> bool:
+        tops = [page.driver.execute_script(TOP, page.part(name)) for name in ("training", "method")]
+        return bool(tops[0] < tops[1])
+
+    assert not stands_first()
+    page.driver.execute_script(RUNNING)
+    assert stands_first()
+
+
 def test_the_names_of_rows_stay_when_a_table_is_drawn_sideways_on_a_phone(open_page: Open) -> None:
     page = open_page("en", NARROW_PX)
     page.go("train")
