@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from html import escape
 
-from personal_avatar.domain import Face, PhotoVerdict
+from personal_avatar.domain import Face, PhotoVerdict, Reason
 from personal_avatar.ui.markup import badge, facts, tag
 from personal_avatar.ui.photo_pictures import PhotoPictures
 from personal_avatar.ui.pictures import Shelf
@@ -70,10 +70,18 @@ def _mark(verdict: PhotoVerdict, scene: Scene) -> str:
 
 def _reason(code: str, verdict: PhotoVerdict, scene: Scene) -> str:
     what, hint = scene.say(f"reason.{code}"), scene.say(f"reason.{code}.hint")
-    detail = _filled(f"reason.{code}.detail", verdict, scene)
+    detail = _detail(code, verdict, scene)
     english = "en" if scene.language != DEFAULT and "{why}" in text(f"reason.{code}.detail") else None
     numbers = tag("span", f"({escape(detail)})", class_="pa-detail", lang=english) if detail else ""
     return tag("li", " ".join(filter(None, (tag("strong", escape(what)), numbers, escape(hint)))), data_reason=code)
+
+
+def _detail(code: str, verdict: PhotoVerdict, scene: Scene) -> str:
+    """What the words before it do not say."""
+    if code == Reason.NO_FACE.value:
+        return ""
+    twin = verdict.values.get("twin") if code == Reason.DUPLICATE.value else None
+    return str(twin or "") or _filled(f"reason.{code}.detail", verdict, scene)
 
 
 def _remark(code: str, verdict: PhotoVerdict, scene: Scene) -> str:
@@ -182,8 +190,11 @@ def _face(number: int, verdict: PhotoVerdict, scene: Scene) -> str:
 
 
 def _meant(verdict: PhotoVerdict, face: Face) -> bool:
+    """Also by the check; where it is for the user to say who it is, nobody until then."""
     if verdict.choice.face is not None:
         return verdict.people[verdict.choice.face : verdict.choice.face + 1] == (face,)
+    if Reason.SEVERAL_FACES in verdict.reasons and not verdict.accepted:
+        return False
     return verdict.face is not None and verdict.face.box_px == face.box_px
 
 

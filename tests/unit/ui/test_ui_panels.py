@@ -71,6 +71,20 @@ def test_each_photo_has_a_card_with_a_verdict_in_words_and_a_reason(visit: Visit
     assert visitor.prop("proceed", "visible") is True
 
 
+def test_a_verdict_says_nothing_twice_and_no_face_is_ticked_where_the_user_is_asked_for_it(
+    visit: Visit, tmp_path: Path
+) -> None:
+    again = tmp_path / "again.png"
+    save_picture(load_picture(GOOD[0]), again)
+    visitor = laid_out(visit, "2f" * 16, "Ida", *GOOD[:3], again, SAMPLES / "no-face.jpg", SAMPLES / "two-people.jpg")
+    said = visitor.text("photo_cards")
+    assert "No face found. Use a photo" in said
+    assert re.search(r"Shows the same as another photo\. \((again\.png|01\.jpg)\) It is left out", said)
+    assert "Choose the right one" in said
+    assert visitor.value("photo_cards").count('aria-pressed="false"') == 2
+    assert 'aria-pressed="true"' not in visitor.value("photo_cards")
+
+
 def test_beside_the_accepted_photos_it_is_told_what_a_training_still_needs(visit: Visit) -> None:
     visitor = visit(key="1f" * 16)
     assert visitor.text("photos_lacking") == ""
