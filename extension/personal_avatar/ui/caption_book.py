@@ -27,9 +27,9 @@ def trigger_of(draft: Draft) -> str:
     return f"{TRIGGER_TOKEN} {draft.class_noun}"
 
 
-def template_of(draft: Draft) -> str:
-    """What a photo without a caption is trained with."""
-    return caption_of(draft.photo_settings.caption_template, trigger_of(draft), draft.class_noun)
+def template_of(draft: Draft, word: str) -> str:
+    """What a photo without a caption is trained with; `word` in the place of the one that only the training finds."""
+    return caption_of(draft.photo_settings.caption_template, f"[{word}] {draft.class_noun}", draft.class_noun)
 
 
 def photos_of(draft: Draft) -> tuple[Path, ...]:

@@ -28,7 +28,7 @@ def editors(
     scene: Scene, photos: Sequence[Path], captions: Mapping[str, str], shelf: Shelf, pictures: PhotoPictures
 ) -> str:
     """A list of photos with a field for the caption each."""
-    hint = template_of(scene.draft)
+    hint = template_of(scene.draft, scene.say("plan.trigger_word"))
     rows = [_editor(photo, captions[photo.name], hint, scene, shelf, pictures) for photo in photos]
     return tag("ul", *rows, class_="pa-captions") if rows else ""
 

@@ -30,6 +30,7 @@ Shown = Callable[[Scene], bool]
 
 def build(page: Page, shown: Shown) -> None:
     """Built inside the current block; `shown`: whether the part is in sight."""
+    page.show(gr.HTML(elem_id=elem_id("caption_optional")), _when(shown, _optional))
     caption_taggers.build(page, shown)
     message = gr.HTML(elem_id=elem_id("caption_message"))
     _steps(page, message)
@@ -53,6 +54,11 @@ def _when(shown: Shown, made: Callable[[Scene], str]) -> Callable[[Scene], dict[
 
 
 # -- what is shown
+
+
+def _optional(scene: Scene) -> str:
+    said = scene.say("caption.optional", text=book.template_of(scene.draft, scene.say("plan.trigger_word")))
+    return tag("p", escape(said), class_="pa-note")
 
 
 def _faults(scene: Scene) -> str:

@@ -369,6 +369,18 @@ def test_a_photo_can_be_left_out_and_seen_large_on_the_page(visit: Visit, studio
 
 
 @pytest.mark.slow
+def test_captions_are_told_to_be_optional_and_no_word_is_promised_that_only_the_training_finds(
+    visit: Visit, studio: Studio
+) -> None:
+    visitor = laid_out(visit, studio, "ca" * 16)
+    told = "a photo of [Trigger word] person"
+    assert visitor.text("caption_optional").startswith("Captions are not needed")
+    assert f"is trained as “{told}”" in visitor.text("caption_optional")
+    assert f"None: “{told}” is used" in unescape(visitor.value("caption_list"))
+    assert "sks" not in visitor.value("caption_list")
+
+
+@pytest.mark.slow
 def test_names_of_photos_never_become_markup(visit: Visit, studio: Studio, tmp_path: Path) -> None:
     photo = tmp_path / "<img src=x onerror=alert(1)>\"'.jpg"
     photo.write_bytes((SAMPLES / "two-people.jpg").read_bytes())
