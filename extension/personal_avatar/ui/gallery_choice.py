@@ -7,7 +7,7 @@ from typing import Any
 from personal_avatar.albums.entries import PARTS, RANK, SORTS, Entry, Wanted, arranged
 from personal_avatar.errors import AvatarError
 from personal_avatar.jobs.store import JobView
-from personal_avatar.ui.jobs import clock
+from personal_avatar.ui.markup import clock
 from personal_avatar.ui.people import avatars_by_label
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import LANGUAGES, text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from html import escape
 from typing import Any
 
@@ -14,19 +13,21 @@ from personal_avatar.jobs.store import JobView
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.ui import wishes
 from personal_avatar.ui.comparison import comparison_of
+from personal_avatar.ui.gallery_choice import run_label
 from personal_avatar.ui.live import bar, failure_html, headline, state_badge
-from personal_avatar.ui.markup import box, facts, tag
+from personal_avatar.ui.markup import box, clock, facts, tag
 from personal_avatar.ui.outcome import made_something, outcome_html
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.presses import TAKE
 from personal_avatar.ui.refusal import Refusal
-from personal_avatar.ui.scene import Scene
+from personal_avatar.ui.scene import Scene, has_pictures
 from personal_avatar.ui.texts import text
 
 
-def build(page: Page) -> None:
-    """The panel, inside the current tab. Buttons in the list press hidden ones, which our script hands the job's id."""
+def build(page: Page, tabs: gr.Tabs, run: Any) -> None:
+    """The panel, inside the current tab. Buttons in the list press hidden ones, which our script hands the job's id.
+    `run`: the widget of the panel "Results" that says whose pictures are shown."""
     message = gr.HTML(elem_id=elem_id("jobs_message"))
     erased = gr.HTML(elem_id=elem_id("job_erased"))
     papers = page.shelf("jobs")
@@ -57,11 +58,18 @@ def build(page: Page) -> None:
         return told
 
     page.on(hidden.click, erase, [chosen], [chosen, erased], message, script=TAKE)
+    hidden = gr.Button(visible=False, elem_id=elem_id("press_pictures"))
+    page.on(hidden.click, _show_pictures, [chosen], [chosen, run, tabs], message, script=TAKE)
 
 
 def _open_log(scene: Scene, job_id: str) -> list[Any]:
     scene.studio.jobs.folder(job_id)
     return [job_id]
+
+
+def _show_pictures(scene: Scene, job_id: str) -> list[Any]:
+    view = scene.studio.jobs.view(job_id)
+    return [gr.update(), run_label(view, scene), gr.Tabs.update(selected="results")]
 
 
 def _erase(scene: Scene, job_id: str) -> list[Any]:
@@ -145,14 +153,10 @@ def _times(view: JobView, scene: Scene) -> str:
     return facts(pairs)
 
 
-def clock(unix_s: float) -> str:
-    """A moment on this machine's clock, to the minute."""
-    return datetime.fromtimestamp(unix_s).strftime("%Y-%m-%d %H:%M")
-
-
 def _buttons(view: JobView, scene: Scene) -> str:
+    pictures = [_button(view, "pictures", "create.onward", scene)] if has_pictures(view) else []
     log = _button(view, "log", "jobs.showlog", scene)
-    return tag("div", *wishes.buttons(view, scene, "jobs"), log, class_="pa-buttons")
+    return tag("div", *wishes.buttons(view, scene, "jobs"), *pictures, log, class_="pa-buttons")
 
 
 def _erasing(view: JobView, scene: Scene) -> str:

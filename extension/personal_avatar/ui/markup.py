@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from html import escape
 
 from personal_avatar.errors import AvatarError, Cancelled, InvalidSettings, usual_hint
@@ -137,3 +138,8 @@ def duration(seconds: float | None, language: str) -> str:
         return ""
     unit, count = counted(seconds)
     return text(f"time.{unit}", language, n=count)
+
+
+def clock(unix_s: float) -> str:
+    """A moment on this machine's clock, to the minute."""
+    return datetime.fromtimestamp(unix_s).strftime("%Y-%m-%d %H:%M")

@@ -21,8 +21,8 @@ from personal_avatar.ui.texts import text
 PANELS = ("photos", "train", "create", "one_photo", "invent", "results", "rank", "jobs")
 
 
-def build(page: Page) -> None:
-    """The panel, inside the current tab."""
+def build(page: Page) -> Any:
+    """The panel, inside the current tab; returns the widget that says whose pictures are shown."""
     steering = _steering(page)
     picked = page.read(choice.PICKED, gr.Textbox("", visible=False, elem_id=elem_id(choice.PICKED)))
     at = page.read(choice.AT, gr.Textbox("", visible=False, elem_id=elem_id(choice.AT)))
@@ -33,6 +33,7 @@ def build(page: Page) -> None:
     gallery_export.build(page, {**steering, choice.PICKED: picked})
     gallery_actions.build_deletion(page, picked, told)
     erase.build_run(page, steering[choice.RUN], choice.chosen_run, choice.run_label)
+    return steering[choice.RUN]
 
 
 def _steering(page: Page) -> dict[str, Any]:

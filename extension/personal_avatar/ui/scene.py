@@ -174,7 +174,12 @@ class Scene:
     @property
     def results(self) -> list[JobView]:
         """Portrait jobs with pictures, newest first."""
-        return [view for view in self.of_kind(CREATE) if (view.result or {}).get("images")]
+        return [view for view in self.of_kind(CREATE) if has_pictures(view)]
+
+
+def has_pictures(view: JobView) -> bool:
+    """Whether a job's pictures are among the results."""
+    return view.job.kind == CREATE and bool((view.result or {}).get("images"))
 
 
 def untrained(view: JobView) -> bool:

@@ -58,11 +58,11 @@ def _panels(page: Page) -> None:
         with _panel(page, "invent"):
             invent.build(page, tabs, about)
         with _panel(page, "results"):
-            results.build(page)
+            run = results.build(page)
         with _panel(page, "rank"):
             ranking.build(page)
         with _panel(page, "jobs"):
-            jobs.build(page)
+            jobs.build(page, tabs, run)
 
 
 def _panel(page: Page, name: str) -> gr.TabItem:

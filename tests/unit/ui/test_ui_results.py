@@ -283,7 +283,25 @@ def test_a_run_that_became_the_newest_meanwhile_is_not_the_one_that_was_seen(
     assert visitor.value("erase_run_sure") is False and newer[:8] in visitor.prop("erase_run_sure", "label")
 
 
-# -- erasing in the list of jobs
+# -- the list of jobs
+
+
+def test_a_finished_job_leads_from_the_list_of_jobs_to_its_pictures(visit: Visit, runs: list[str]) -> None:
+    newest, older = runs
+    visitor = visit()
+    visitor.enter(run="All favourites")
+    visitor.refresh()
+    buttons = re.findall(r'<button[^>]*id="pa-pictures-([^"]+)"[^>]*>([^<]*)</button>', visitor.value("jobs"))
+    assert set(buttons) >= {(newest, "Show results"), (older, "Show results")}
+    visitor.enter(log_of=older)
+    visitor.click("press_pictures")
+    assert visitor.text("jobs_message") == "" and visitor.prop("panels", "selected") == "results"
+    assert visitor.value("run").endswith(older[:8])
+    assert len(shown(visitor)) == 3
+    visitor.enter(log_of=newest)
+    visitor.click("press_pictures")
+    assert visitor.value("run").endswith(newest[:8]) and len(shown(visitor)) == 2
+
 
 
 def test_an_ended_job_can_be_erased_in_the_list_of_jobs_with_its_photos(
