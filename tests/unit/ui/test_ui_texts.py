@@ -245,3 +245,15 @@ def test_a_language_is_known_by_its_own_name() -> None:
 
 def test_places_are_filled() -> None:
     assert text("live.steps", "vi", n=3, total=9) == "3 trên 9 bước"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_two_panels_or_kinds_of_styles_are_called_the_same_or_nearly(language: str) -> None:
+    names = [text(key, language) for key in table() if key.startswith(("tab.", "category."))]
+    assert len(set(names)) == len(names)
+    kinds = [text(key, language) for key in table() if key.startswith("category.")]
+    assert not [(one, other) for one in kinds for other in kinds if one != other and other.startswith(one)]
+
+
+def test_in_chinese_no_space_stands_before_a_span_of_time() -> None:
+    assert not [key for key in table() if re.search(r"[\u4e00-\u9fff] \{time\}", text(key, "zh"))]
