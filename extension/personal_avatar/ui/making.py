@@ -9,6 +9,7 @@ import gradio as gr
 from personal_avatar.errors import WrongState
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
+from personal_avatar.ui.clip_download import LACKING, ClipDownload
 from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import QUIET, Page, elem_id
@@ -27,6 +28,9 @@ def build(page: Page, tabs: gr.Tabs, name: str, view_of: ViewOf, before: Callabl
     """Inside the current block. `view_of`: the job to show; `before`: HTML for as long as there is none; `name` tells
     the panels apart."""
 
+    message = gr.HTML(elem_id=elem_id(f"{name}_cancel_message"), render=False)
+    clip = ClipDownload(page, name, message)
+
     def state(scene: Scene) -> State | None:
         view = view_of(scene)
         return view.status.state if view else None
@@ -35,7 +39,9 @@ def build(page: Page, tabs: gr.Tabs, name: str, view_of: ViewOf, before: Callabl
         view = view_of(scene)
         if view is None:
             return {"value": before(scene)}
-        return {"value": progress_html(view, scene) + remarks(scene.told(view).sentences[-REMARKS:], scene)}
+        sentences = scene.told(view).sentences[-REMARKS:]
+        others = remarks([one for one in sentences if one != LACKING], scene)
+        return {"value": progress_html(view, scene) + others + clip.html(sentences, scene)}
 
     def end(scene: Scene) -> list[object]:
         view = view_of(scene)
@@ -50,7 +56,7 @@ def build(page: Page, tabs: gr.Tabs, name: str, view_of: ViewOf, before: Callabl
         onward = gr.Button(
             text("create.onward"), variant="primary", visible=False, elem_id=elem_id(f"{name}_to_results")
         )
-    message = gr.HTML(elem_id=elem_id(f"{name}_cancel_message"))
+    message.render()
     shelf = page.shelf(f"{name}_made")
     page.show(shelf.component, lambda scene: {"value": _made(view_of(scene), scene, shelf)})
     page.show(page.say(cancel, value="jobs.cancel"), lambda scene: {"visible": state(scene) in ACTIVE})

@@ -12,12 +12,16 @@ from pathlib import Path
 
 import pytest
 from ldm_layout import STANDARD, header_only, shapes_of
+from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.studio import Studio
-from personal_avatar.ui import possible
+from personal_avatar.studio.judges import FETCH_CLIP
+from personal_avatar.ui import clip_download, possible
 from personal_avatar.ui.fetching import Fetched, Fetching
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.weights.nouns import Weight
+from personal_avatar.wording import text
 
+from tests.unit.runs import finished_run
 from tests.unit.ui.visitor import Visitor
 
 pytestmark = pytest.mark.slow
@@ -124,3 +128,20 @@ def test_the_page_fetches_what_was_agreed_to_and_can_stop_it(
     server.gate.set()
     visitor.wait(lambda: visitor.text("one_fetching") == "")
     assert (studio.host.folders().identity_folders[0] / "x.bin.part").exists()
+
+
+def test_what_judges_prompts_is_offered_below_a_run_that_lacked_it_in_words_and_with_a_button(
+    visit: Callable[..., Visitor], studio: Studio, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finished_run(studio)
+    EventWriter(studio.jobs.folder(run))(Log(text("remark.no_clip", command=FETCH_CLIP)))
+    monkeypatch.setattr(clip_download, "CLIP_B", replace(weight(server), file_name="clip/ViT-B-32.pt"))
+    visitor = visit()
+    told = visitor.text("create_progress")
+    assert "that needs CLIP" in told and "doctor" not in told and "`" not in told
+    assert "licence:" in told
+    visitor.press("create_progress", "Agree to the licence and download")
+    assert visitor.text("create_cancel_message") == ""
+    server.gate.set()
+    visitor.wait(lambda: "CLIP is here" in visitor.text("create_progress"))
+    assert (studio.host.folders().identity_folders[0] / "clip" / "ViT-B-32.pt").read_bytes() == BYTES

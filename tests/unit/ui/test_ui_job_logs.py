@@ -93,8 +93,8 @@ def test_every_sentence_of_the_log_is_found_again_by_its_english_words_and_by_no
     ("sd-scripts has no DoRA (dora).", text("problem.all", "zh", told=text("problem.kohya.dora", "zh", name="dora"))),
     ("Pictures of man: 9. Others were made and left out: 2 without a face, 1 like the person.",
      "man 的图片：9。另有生成后被剔除的：2 张没有人脸、1 张像所训练的人物。"),
-    ("a.png stays as it is: the likeness would fall from 0.512 to 0.402.",
-     "a.png 保持原样：相似度会从 0.512 降到 0.402。"),
+    ("a.png is left unrestored: the likeness would fall from 0.512 to 0.402.",
+     "a.png 保持原样，不作修复：相似度会从 0.512 降到 0.402。"),
     (f"a.png was not restored: {NoFace(text('failure.no_face', file='a.png'))}",
      f"a.png 未被修复：{text('failure.no_face', 'zh', file='a.png')} {text('error.NO_FACE.hint', 'zh')}"),
     (text("log.replaced", file="a.ckpt", differences=", and ".join(
