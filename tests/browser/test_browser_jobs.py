@@ -31,6 +31,10 @@ def test_a_training_rests_and_goes_on_where_it_was(open_page: Open, samples: Pat
     page.number("plan_steps", STEPS)
     page.click("start")
     page.wait(lambda: steps_done(page) >= 2, LONG_S)
+    page.click("start")
+    page.wait(lambda: "No second training of Resa was started" in page.text("train_begun"))
+    page.picture("second-start")
+    page.driver.execute_script("window.scrollTo(0, 0)")
     pause = page.part("training", "button[id*=-rest-]")
     assert pause.text == "Pause"
     page.driver.execute_script("arguments[0].focus()", pause)
@@ -39,6 +43,7 @@ def test_a_training_rests_and_goes_on_where_it_was(open_page: Open, samples: Pat
     rested_at = steps_done(page)
     assert 2 <= rested_at < STEPS
     assert page.driver.switch_to.active_element.text == "Resume", "the keyboard stays where it was"
+    assert page.driver.execute_script("return window.scrollY") == 0, "and so does the page"
 
     for panel in ("train", "jobs"):
         page.go(panel)
