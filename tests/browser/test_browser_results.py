@@ -107,6 +107,17 @@ def test_a_button_that_is_made_anew_under_the_mouse_is_pressed_once(page: Page, 
     assert page.driver.execute_script("return window.presses") == 1
 
 
+def test_a_job_in_the_list_leads_to_its_pictures(page: Page) -> None:
+    page.go("jobs")
+    older = page.wait(lambda: page.parts("jobs", "button[id^=pa-pictures-]"))[-1].get_attribute("id") or ""
+    page.click("jobs", f"#{older}")
+    page.wait(lambda: page.part("gallery").is_displayed())
+    chosen = page.part("run", "input").get_property("value")
+    assert str(chosen).endswith(older.removeprefix("pa-pictures-")[:8])
+    page.wait(lambda: page.parts("gallery", "img"))
+    assert page.complaints() == []
+
+
 def test_arrow_keys_go_on_through_all_pictures(page: Page) -> None:
     openers = page.parts("gallery", ".pa-open")
     page.driver.execute_script("arguments[0].focus()", openers[0])
