@@ -37,7 +37,7 @@ def test_files_stand_the_best_first_and_those_that_cannot_be_compared_last() -> 
         file(1, scores(0.9), place="other photos"), file(2, scores(0.8)), file(3, None), file(4, scores(0.5)),
         file(5, scores(0.8)),
     )
-    assert [one.step for one in best_first(files)] == [5, 2, 4, 3, 1]
+    assert [one.step for one in best_first(files)] == [5, 2, 4, 1, 3]
     assert best_first(()) == [] and best_of(()) is None
 
 
@@ -51,11 +51,33 @@ def test_a_person_keeps_a_file_of_each_engine() -> None:
     assert avatar.with_checkpoints((again,)).checkpoints == (files[Engine.DIFFUSERS], again)
 
 
+def test_a_newer_file_stands_beside_earlier_ones_and_in_the_place_of_those_that_are_lost() -> None:
+    files = tuple(file(step, scores(0.5)) for step in (1, 2, 3))
+    avatar = Avatar("anna", "Anna", "u", "woman", "sks woman", "2026-01-01T00:00:00Z", checkpoints=files[:2])
+    assert avatar.with_checkpoints(files[2:]).checkpoints == files
+    assert avatar.with_checkpoints(files[2:], lost=files[:1]).checkpoints == files[1:]
+    other = replace(files[2], engine=Engine.KOHYA)
+    assert avatar.with_checkpoints((other,), lost=files[:1]).checkpoints == (*files[:2], other)
+
+
+@pytest.mark.parametrize(("earlier", "newer", "stays"), [
+    (0.8, 0.39, True), (0.8, 0.4, True), (0.8, 0.55, True), (0.8, 0.65, False), (0.5, 0.8, False), (0.39, 0.38, False),
+    (0.4, 0.4, False), (0.41, 0.41, False), (0.45, 0.4, True),
+])
+def test_what_learned_nothing_or_far_less_does_not_go_before_an_earlier_file(
+    earlier: float, newer: float, stays: bool
+) -> None:
+    files = (file(1, scores(earlier), place="other photos"), file(2, scores(newer)))
+    assert best_of(files) == files[0 if stays else 1]
+    cut_short = file(3, None)
+    assert best_first((*files, cut_short))[0] == best_of(files)
+
+
 def test_a_newer_training_on_other_photos_is_taken_and_not_compared() -> None:
-    files = (file(1, scores(0.8), place="other photos"), file(2, scores(0.5)))
+    files = (file(1, scores(0.8), place="other photos"), file(2, scores(0.7)))
     assert best_of(files) == files[1]
-    assert best_of((*files, file(3, scores(0.6)))) == file(3, scores(0.6))
-    assert best_of((file(1, scores(0.8), place=""), file(2, scores(0.5)))) == file(2, scores(0.5))
+    assert best_of((*files, file(3, scores(0.75)))) == file(3, scores(0.75))
+    assert best_of((file(1, scores(0.8), place=""), file(2, scores(0.7)))) == file(2, scores(0.7))
 
 
 def test_of_equals_and_of_what_was_not_measured_the_newest_is_taken() -> None:

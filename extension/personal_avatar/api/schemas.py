@@ -108,7 +108,8 @@ class CheckpointDocument(Document):
     engine: str
     likeness: LikenessDocument | None
     used: bool = Field(..., description="Whether pictures with a checkpoint of its family are made with it, unless "
-                       "another is named: of those that are here the best of those measured as the newest was")
+                       "another is named: of those that are here the best of those measured as the newest was, or "
+                       "one measured otherwise, of whose merit these have less than half")
 
 
 class ConsentDocument(Document):

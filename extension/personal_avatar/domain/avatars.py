@@ -1,7 +1,7 @@
 """People who can be put into pictures, who agreed to that, and the pictures."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -96,10 +96,17 @@ class Avatar:
         """The one to use with a loaded checkpoint of `family`."""
         return best_of(self.fitting(family))
 
-    def with_checkpoints(self, points: Sequence[Checkpoint]) -> Avatar:
-        """`points` in place of earlier ones of the same method, family and engine; the others stay."""
-        new = {(point.method, point.family, point.engine) for point in points}
-        others = [point for point in self.checkpoints if (point.method, point.family, point.engine) not in new]
+    def with_checkpoints(self, points: Sequence[Checkpoint], lost: Collection[Checkpoint] = ()) -> Avatar:
+        """`points` beside the earlier ones. In the place of those of the same name, which the host cannot tell from
+        them, and of those of the same method, family and engine that are `lost`: their files are gone."""
+        def is_replaced(one: Checkpoint) -> bool:
+            named = any((one.method, one.path.name) == (point.method, point.path.name) for point in points)
+            return named or one in lost and any(is_same_kind(one, point) for point in points)
+
+        def is_same_kind(one: Checkpoint, other: Checkpoint) -> bool:
+            return (one.method, one.family, one.engine) == (other.method, other.family, other.engine)
+
+        others = [one for one in self.checkpoints if not is_replaced(one)]
         return replace(self, checkpoints=(*others, *points))
 
 

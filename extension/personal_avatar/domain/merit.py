@@ -10,6 +10,7 @@ from dataclasses import replace
 from personal_avatar.domain.trainings import Checkpoint, Scores
 
 OTHERS_COUNT = 0.5  # what others who become alike take away, where the person's own likeness counts 1
+FAR_LESS = 0.5  # of a merit that was measured on other photos, another checkpoint or with other settings
 
 
 def merit_of(recovered_share: float, kept_share: float, stayed_share: float) -> float:
@@ -60,17 +61,20 @@ def best_of(points: Sequence[Checkpoint]) -> Checkpoint | None:
 
 
 def best_first(points: Sequence[Checkpoint]) -> list[Checkpoint]:
-    """A person's files, given the newest last: those that were measured as the newest was, on the same photos and
-    checkpoint, by merit; then the others, with which it cannot be compared, as it is the one that was asked for last,
-    and those that were not measured, the newest first."""
+    """A person's files, given the newest last: those that were measured as the newest of them was, on the same photos
+    and checkpoint, by merit; then the others, with which it cannot be compared, as it is the one that was asked for
+    last, the newest first; then those that were not measured. But what has not learned, or far less than an earlier
+    file that cannot be compared (`FAR_LESS`), does not go before that one."""
     newest_first = list(reversed(points))
-    scored = [
-        (point, scores) for point in newest_first
-        if point.place == newest_first[0].place and (scores := scores_of(point)) is not None
-    ]
-    counted = side_by_side([scores for _, scores in scored])
-    order = sorted(range(len(scored)), key=lambda place: -merit(counted[place]))
-    known = [scored[place][0] for place in order]
+    measured = [(point, scores) for point in newest_first if (scores := scores_of(point)) is not None]
+    alike = [(point, scores) for point, scores in measured if point.place == measured[0][0].place]
+    counted = side_by_side([scores for _, scores in alike])
+    order = sorted(range(len(alike)), key=lambda place: -merit(counted[place]))
+    others = [(point, merit(scores)) for point, scores in measured if point.place != measured[0][0].place]
+    least = merit(alike[order[0]][1]) if order else 0.0
+    better = sorted((one for one in others if one[1] > 0 and least < FAR_LESS * one[1]), key=lambda one: -one[1])
+    known = [point for point, _ in better] + [alike[place][0] for place in order]
+    known += [point for point, _ in others if all(point is not one for one in known)]
     return known + [point for point in newest_first if all(point is not one for one in known)]
 
 

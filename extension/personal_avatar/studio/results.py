@@ -17,6 +17,7 @@ from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.photos import kohya
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio.compared import views_of
+from personal_avatar.studio.trained import lies_here
 from personal_avatar.studio.works import COMPARED, TRAIN
 from personal_avatar.training.planning.plan import ORIGINS
 from personal_avatar.training.planning.task import TrainTask
@@ -65,13 +66,16 @@ def _take(studio: Studio, job: Job, result: dict[str, Any]) -> None:
     if found:
         retell(studio.jobs.folder(job.id), told_in(result, found))
     measured = result.get("resemblance") or any(point.likeness is not None for point in points)
-    if avatar.best is not None and not measured:  # cut short: the earlier file stays in use
-        studio.avatars.save(avatar.with_consent(from_json(TrainTask, job.payload).avatar.consent))
+    folders = studio.host.folders()
+    lost = [one for one in avatar.checkpoints if not (one.path.is_file() or lies_here(one, folders))]
+    if avatar.best is not None and not measured:  # cut short: one more file, beside those by which the person is known
+        consent = from_json(TrainTask, job.payload).avatar.consent
+        studio.avatars.save(avatar.with_consent(consent).with_checkpoints(points, lost))
         return
     if measured:
         studio.sizing.learn(job, result)
     studio.avatars.save(replace(
-        _asked(studio, job, avatar).with_checkpoints(points), reference=tuple(result["reference"]),
+        _asked(studio, job, avatar).with_checkpoints(points, lost), reference=tuple(result["reference"]),
         recogniser=result["recogniser"], dataset_fingerprint=result["dataset_fingerprint"], job_id=job.id,
     ))
 

@@ -9,12 +9,15 @@ from typing import Any
 
 from personal_avatar.avatars import subject_prompt
 from personal_avatar.domain import Checkpoint, Likeness, Method, from_json
+from personal_avatar.domain.merit import best_of
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
+from personal_avatar.studio.trained import here
 from personal_avatar.ui.labels import labelled
 from personal_avatar.ui.markup import box, facts, tag
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
+from personal_avatar.ui.trained_files import called
 from personal_avatar.wording import can_say, memory, score, share, size, span
 
 Result = Mapping[str, Any]
@@ -28,12 +31,26 @@ def outcome_html(view: JobView, scene: Scene, shelf: Shelf) -> str:
         return ""
     ready = box("good", scene.say("train.done", name=view.job.title))
     numbers = facts(list(_likeness(result, scene))) + facts(list(_made(result, scene)))
-    return ready + numbers + _told(result, scene, shelf)
+    return ready + _not_best(result, view, scene) + numbers + _told(result, scene, shelf)
 
 
 def made_something(view: JobView) -> bool:
     """Whether a training ended with a file; one that was cancelled may have kept its best."""
     return view.status.state in (State.SUCCEEDED, State.CANCELLED) and bool(view.result)
+
+
+def _not_best(result: Result, view: JobView, scene: Scene) -> str:
+    """That portraits of the person are made with a better file, where that is so; this one can be chosen."""
+    avatar = next((one for one in scene.avatars if one.id == view.job.avatar_id), None)
+    if avatar is None or not result.get("checkpoint"):
+        return ""
+    made = from_json(Checkpoint, result["checkpoint"])
+    points = here(avatar.fitting(made.family), scene.studio.host.folders())
+    own, best = next((one for one in points if one.path == made.path), None), best_of(points)
+    if own is None or best is None or own == best:
+        return ""
+    said = scene.say("train.done.not_best", best=called(best, scene), file=called(own, scene))
+    return tag("p", escape(said), class_="pa-note")
 
 
 def _likeness(result: Result, scene: Scene) -> Iterator[tuple[str, str]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import gradio as gr
 
 from personal_avatar.domain import Checkpoint
-from personal_avatar.domain.merit import best_first, best_of
+from personal_avatar.domain.merit import best_first, best_of, scores_of
 from personal_avatar.errors import AvatarError
 from personal_avatar.studio.trained import here
 from personal_avatar.ui.markup import tag
@@ -58,6 +59,12 @@ def _follow(scene: Scene) -> dict[str, Any]:
 
 
 def _label(point: Checkpoint, scene: Scene) -> str:
+    said = called(point, scene)
+    return said if scores_of(point) else scene.say("create.file.unmeasured", file=said)
+
+
+def called(point: Checkpoint, scene: Scene) -> str:
+    """What the page calls a trained file."""
     return f"{trained_by(point.method, point.engine, scene.language)} ({point.path.name})"
 
 
@@ -66,14 +73,23 @@ def _why(scene: Scene) -> str:
     points, first = _points(scene), best_of(_fitting(scene))
     best = best_of(points)
     if best is not None and first is not None and best != first:
-        gone = scene.say("create.file.why.gone", gone=_label(first, scene), file=_label(best, scene))
+        gone = scene.say("create.file.why.gone", gone=called(first, scene), file=called(best, scene))
         return tag("p", escape(gone), class_="pa-note")
     if best is None or len(points) < 2:
         return ""
-    newest, alike = points[-1], [one for one in points if one.place == points[-1].place]
-    if best != newest:
-        key = "create.file.why.older"
-    else:
-        key = "create.file.why.best" if len(alike) > 1 else "create.file.why.newest"
-    said = scene.say(key, file=_label(best, scene), newest=_label(newest, scene))
+    measured = [one for one in points if scores_of(one)]
+    newest = (measured or points)[-1]
+    said = scene.say(_reason(best, measured), file=called(best, scene), newest=called(newest, scene))
     return tag("p", escape(said), class_="pa-note")
+
+
+def _reason(best: Checkpoint, measured: Sequence[Checkpoint]) -> str:
+    """The sentence that says why it is the best; `measured`: the files that were, the newest last."""
+    if len(measured) < 2:
+        return "create.file.why.measured" if measured else "create.file.why.unmeasured"
+    if best.place != measured[-1].place:
+        return "create.file.why.far"
+    if best != measured[-1]:
+        return "create.file.why.older"
+    alike = [one for one in measured if one.place == best.place]
+    return "create.file.why.best" if len(alike) > 1 else "create.file.why.newest"

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from personal_avatar import avatars, documents
 from personal_avatar.captions.task import CAPTION
-from personal_avatar.domain import Engine, Family, Method, PhotoChoice
+from personal_avatar.domain import Avatar, Engine, Family, Method, PhotoChoice
 from personal_avatar.errors import (
     BaseUnsupported,
     ConsentMissing,
@@ -40,7 +40,7 @@ from personal_avatar.studio.rankings import RankRequest
 from personal_avatar.studio.restoring import RestoreRequest
 from personal_avatar.studio.sitters import file_for
 
-from tests.unit.api.house import GOOD, build_studio
+from tests.unit.api.house import GOOD, LEARN, build_studio
 from tests.unit.jobs.children import PATIENT, SILENT
 from tests.unit.locks import lock
 
@@ -221,6 +221,56 @@ def test_what_a_cancelled_training_kept_is_taken_into_the_avatar(make: Callable[
     best = studio.avatars.load("anna").best
     assert best is not None
     assert best.path == Path("/x/half.safetensors")
+
+
+def again(studio: Studio, after: float, number: int) -> Avatar:
+    """As a further training leaves Anna, which makes a file of its own of this likeness, 0.1 before."""
+    studio.host.learn = LEARN.replace(".safetensors", f"-{number}.safetensors").replace(  # type: ignore[attr-defined]
+        '"after": 0.5', f'"after": {after}')
+    assert studio.queue.wait(studio.trainings.start(REQUEST).id, 30).status.state is State.SUCCEEDED
+    return studio.avatars.load("anna")
+
+
+def files(avatar: Avatar) -> list[str]:
+    return [point.path.name for point in avatar.checkpoints]
+
+
+def test_a_worse_training_takes_no_file_away_and_a_better_one_is_the_best(make: Callable[..., Studio]) -> None:
+    studio = make()
+    studio.queue.wait(studio.trainings.start(REQUEST).id, 30)
+    good = studio.avatars.load("anna").best
+    worse = again(studio, 0.05, 2)
+    assert worse.best == good and files(worse) == ["anna.safetensors", "anna-2.safetensors"]
+    told = studio.told_of([worse])[0]["checkpoints"]
+    assert [(one["file"], one["used"]) for one in told] == [("anna.safetensors", True), ("anna-2.safetensors", False)]
+    better = again(studio, 0.7, 3)
+    assert better.best == better.checkpoints[-1] and len(files(better)) == 3
+
+
+def test_files_of_one_kind_that_were_deleted_go_with_the_next_training(make: Callable[..., Studio]) -> None:
+    studio = make()
+    studio.queue.wait(studio.trainings.start(REQUEST).id, 30)
+    again(studio, 0.4, 2).checkpoints[-1].path.unlink()
+    assert files(again(studio, 0.3, 3)) == ["anna.safetensors", "anna-3.safetensors"]
+
+
+def test_what_a_cancelled_training_kept_can_be_chosen_beside_what_was_measured(make: Callable[..., Studio]) -> None:
+    studio = make()
+    studio.queue.wait(studio.trainings.start(REQUEST).id, 30)
+    before, folders = studio.avatars.load("anna"), studio.host.folders()
+    half = folders.loras / "anna-2.safetensors"
+    half.write_bytes(b"")
+    point = {
+        "path": str(half), "sha256": "", "step": 5, "method": "lora", "family": "sd1", "trigger": "sks woman",
+    }
+    kept = {"checkpoints": [point], "reference": [1.0], "recogniser": "r", "dataset_fingerprint": "other"}
+    studio.host.learn = KEPT % repr(kept)  # type: ignore[attr-defined]
+    studio.queue.wait(studio.trainings.start(REQUEST).id, 20)
+    avatar = studio.avatars.load("anna")
+    assert avatar.best == before.best and (avatar.recogniser, avatar.job_id) == (before.recogniser, before.job_id)
+    assert file_for(avatar, studio.host.checkpoint(), folders, "anna-2") == avatar.checkpoints[-1]
+    before.checkpoints[0].path.unlink()
+    assert file_for(avatar, studio.host.checkpoint(), folders) == avatar.checkpoints[-1]
 
 
 def test_portraits_need_an_avatar_that_was_trained(make: Callable[..., Studio]) -> None:

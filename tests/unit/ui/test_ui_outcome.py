@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from personal_avatar.domain import Checkpoint, Family, Method, to_json
+from personal_avatar.domain import Checkpoint, Family, Likeness, Method, Scores, to_json
+from personal_avatar.jobs.job import Job, JobView, Status
+from personal_avatar.jobs.states import State
 from personal_avatar.studio import Studio
+from personal_avatar.studio.works import TRAIN
+from personal_avatar.ui import trained_files
 from personal_avatar.ui.desk import Desk
 from personal_avatar.ui.labels import NAMED, labels
-from personal_avatar.ui.outcome import _made, _told
+from personal_avatar.ui.outcome import _made, _told, outcome_html
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import JobWatch, Scene
 from personal_avatar.ui.texts import table, text
@@ -83,3 +87,56 @@ def test_clip_skip_is_told_where_it_is_another_than_prompts_are_read_by(
     scene = Scene(studio, Desk(studio, ask_folder=False), JobWatch(studio), "en", "b1" * 16, {})
     said = dict(_made({"checkpoint": to_json(point)}, scene))
     assert (said.get("Clip skip", "").startswith(f"{trained_with}, not 1:")) is told
+
+
+def ended(result: dict[str, Any], state: State = State.SUCCEEDED) -> JobView:
+    """A training of Ida."""
+    return JobView(Job("1", TRAIN, "Ida", "u", "ida", 0.0, {}), Status(state), result=result)
+
+
+def points(tmp_path: Path, *wanted: tuple[float | None, str]) -> tuple[Checkpoint, ...]:
+    """Files that are there: of this likeness, 0.1 before, None where it was not measured, and measured at this place.
+    """
+    made = []
+    for number, (after, place) in enumerate(wanted, 1):
+        path = tmp_path / f"{number}.safetensors"
+        path.touch()
+        scores = None if after is None else Scores(Likeness(0.1, after, 0.9))
+        made.append(Checkpoint(path, "", 2, Method.LORA, Family.SD1, "sks woman", None, scores, place))
+    return tuple(made)
+
+
+@pytest.mark.parametrize(("wanted", "said"), [
+    ([(0.5, "a"), (0.4, "a")], "better than the newest, LoRA (2.safetensors)"),
+    ([(0.5, "a"), (0.1, "b")], "The best is LoRA (1.safetensors): the newest, LoRA (2.safetensors), learned nothing"),
+    ([(0.5, "a"), (0.4, "b")], "LoRA (2.safetensors), which was trained last: the others were measured on other"),
+    ([(0.5, "a"), (0.6, "a"), (None, "a")], "The best is LoRA (2.safetensors): of the files that were measured as"),
+    ([(0.5, "a"), (None, "a")], "As the best counts LoRA (1.safetensors): the others were not measured."),
+    ([(None, "a"), (None, "a")], "(2.safetensors), which was trained last: none of the files was measured."),
+])
+def test_why_a_file_is_the_best_is_told_as_it_is(
+    wanted: list[tuple[float | None, str]], said: str, tmp_path: Path, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = points(tmp_path, *wanted)
+    scene = Scene(studio, Desk(studio, ask_folder=False), JobWatch(studio), "en", "b1" * 16, {})
+    for name in ("_points", "_fitting"):
+        monkeypatch.setattr(trained_files, name, lambda scene: there)
+    assert said in trained_files._why(scene)
+    labels = [label for label, _ in trained_files._follow(scene)["choices"][1:]]
+    assert sum("not measured" in label for label in labels) == sum(after is None for after, _ in wanted)
+
+
+def test_a_training_that_is_not_the_best_says_what_portraits_are_made_with(studio: Studio) -> None:
+    folder = studio.host.folders().loras
+    folder.mkdir(parents=True, exist_ok=True)
+    better, worse = points(folder, (0.5, "a"), (0.4, "a"))
+    avatar = studio.avatars.open("Ida", user_id="u", class_noun="woman", statement="yes")
+    studio.avatars.save(avatar.with_checkpoints((better, worse)))
+
+    def told(point: Checkpoint) -> str:
+        view = ended({"checkpoint": to_json(point)})
+        scene = Scene(studio, Desk(studio, ask_folder=False), JobWatch(studio), "en", "b1" * 16, {})
+        return outcome_html(view, scene, Shelf("told"))
+
+    said = "trained files is LoRA (1.safetensors): portraits are made with it, unless you choose LoRA (2.safetensors)"
+    assert said in told(worse) and "trained files is" not in told(better)
