@@ -25,6 +25,7 @@ from personal_avatar.domain.trainings import (
     CLASS_NOUNS,
     LIKENESS,
     MEASURED,
+    NO_RECOVERY,
     ONE_PHOTO,
     RESEMBLANCE,
     BaseModelFile,
@@ -39,8 +40,8 @@ from personal_avatar.domain.trainings import (
 )
 
 __all__ = [
-    "CLASS_NOUNS", "DATASET_VERSION", "FORMAT_VERSION", "LIKENESS", "MEASURED", "ONE_PHOTO", "RESEMBLANCE", "Advice",
-    "Avatar", "BaseModelFile", "Checkpoint", "Consent", "Coverage", "Dataset", "Engine", "Face", "Family", "Goal",
-    "Likeness", "Look", "Method", "Photo", "PhotoChoice", "PhotoReport", "PhotoVerdict", "Portrait", "Quality",
-    "Reason", "Sample", "Scores", "Style", "Use", "from_json", "means_animal", "to_json",
+    "CLASS_NOUNS", "DATASET_VERSION", "FORMAT_VERSION", "LIKENESS", "MEASURED", "NO_RECOVERY", "ONE_PHOTO",
+    "RESEMBLANCE", "Advice", "Avatar", "BaseModelFile", "Checkpoint", "Consent", "Coverage", "Dataset", "Engine", "Face",
+    "Family", "Goal", "Likeness", "Look", "Method", "Photo", "PhotoChoice", "PhotoReport", "PhotoVerdict", "Portrait",
+    "Quality", "Reason", "Sample", "Scores", "Style", "Use", "from_json", "means_animal", "to_json",
 ]

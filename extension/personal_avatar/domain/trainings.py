@@ -98,6 +98,7 @@ class BaseModelFile:
 
 LIKENESS, RESEMBLANCE = MEASURED = "likeness", "resemblance"  # what is measured: of a person, of what has no face
 LEAST_SPAN = 0.05  # between floor and ceiling, in cosines
+NO_RECOVERY = 0.01  # of the way: below it a share of it means nothing
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.avatars import subject_prompt
-from personal_avatar.domain import Checkpoint, Likeness, Method, from_json
+from personal_avatar.domain import NO_RECOVERY, Checkpoint, Likeness, Method, from_json
 from personal_avatar.domain.merit import best_of
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
+from personal_avatar.reports.comparison import scores_in
 from personal_avatar.studio.trained import here
 from personal_avatar.ui.labels import labelled
 from personal_avatar.ui.markup import box, facts, tag
@@ -29,9 +30,18 @@ def outcome_html(view: JobView, scene: Scene, shelf: Shelf) -> str:
     result = view.result or {}
     if not made_something(view):
         return ""
-    ready = box("good", scene.say("train.done", name=view.job.title))
     numbers = facts(list(_likeness(result, scene))) + facts(list(_made(result, scene)))
-    return ready + _not_best(result, view, scene) + numbers + _told(result, scene, shelf)
+    return _ready(view, scene) + _not_best(result, view, scene) + numbers + _told(result, scene, shelf)
+
+
+def _ready(view: JobView, scene: Scene) -> str:
+    """That there is a file, and whether it is what was wanted."""
+    scores = scores_in(view.result or {})
+    if scores is None:
+        return box("info", scene.say("train.done.unmeasured", name=view.job.title))
+    if scores.likeness.recovered < NO_RECOVERY:
+        return box("warn", scene.say("train.done.not_learned", name=view.job.title))
+    return box("good", scene.say("train.done", name=view.job.title))
 
 
 def made_something(view: JobView) -> bool:

@@ -140,3 +140,19 @@ def test_a_training_that_is_not_the_best_says_what_portraits_are_made_with(studi
 
     said = "trained files is LoRA (1.safetensors): portraits are made with it, unless you choose LoRA (2.safetensors)"
     assert said in told(worse) and "trained files is" not in told(better)
+
+
+@pytest.mark.parametrize(("measured", "kind", "words"), [
+    ({"likeness": {"floor": 0.61, "after": 0.59, "ceiling": 0.83}}, "warn", "Ida is ready, but was not learned: "),
+    ({"likeness": {"floor": 0.6, "after": 0.602, "ceiling": 0.83}}, "warn", "no more alike than before the training."),
+    ({"resemblance": {"floor": 0.6, "after": 0.5, "ceiling": 0.8}}, "warn", "Ida is ready, but was not learned"),
+    ({"likeness": {"floor": 0.6, "after": 0.7, "ceiling": 0.83}}, "good", "Ida is ready."),
+    ({"resemblance": {"floor": 0.6, "after": 0.7, "ceiling": 0.8}}, "good", "Ida is ready."),
+    ({"likeness": None}, "info", "Ida is ready, but how alike pictures are was not measured."),
+])
+def test_a_training_that_learned_nothing_is_no_success(
+    studio: Studio, measured: dict[str, Any], kind: str, words: str
+) -> None:
+    scene = Scene(studio, Desk(studio, ask_folder=False), JobWatch(studio), "en", "b1" * 16, {})
+    told = outcome_html(ended(measured), scene, Shelf("told"))
+    assert f'<div class="pa-box pa-{kind}"' in told and words in told

@@ -34,9 +34,9 @@ CODES = (
     "UNMEASURED", "UNMEASURED_SHORTER", "UNMEASURED_STYLE", "UNMEASURED_SHORTER_STYLE", "UNMEASURED_ROOM",
     "UNMEASURED_ROOM_SMALLER", "ON_TRAINED", "ON_TRAINED_FEW", "ON_TRAINED_STYLE", "ON_TRAINED_FEW_STYLE",
     "FEW_PHOTOS", "LOW_CEILING", "LOW_CEILING_SMALL", "LOW_CEILING_LOST", "ONE_CHECKPOINT", "STOPPED_EARLY", "TOO_FAST",
-    "TOO_SLOW", "TRAIN_LONGER", "NEVER_ROSE", "TRAIN_SHORTER", "TRAIN_SHORTER_OR_SLOWER", "LARGER_RANK", "MORE_VECTORS",
-    "USE_LORA", "LESS_GUIDANCE", "LEAKAGE", "LEAKAGE_BY_PICTURES", "LEAKAGE_QUICK", "LEAKAGE_STYLE", "FOLLOWING",
-    "FOLLOWING_OR_WEAKER", "FEW_FACES", "FEW_FACES_BEFORE", "FEW_FACES_SMALL", "DIVERSITY",
+    "TOO_SLOW", "TRAIN_LONGER", "NEVER_ROSE", "TOO_STRONG", "TRAIN_SHORTER", "TRAIN_SHORTER_OR_SLOWER", "LARGER_RANK",
+    "MORE_VECTORS", "USE_LORA", "LESS_GUIDANCE", "LEAKAGE", "LEAKAGE_BY_PICTURES", "LEAKAGE_QUICK", "LEAKAGE_STYLE",
+    "FOLLOWING", "FOLLOWING_OR_WEAKER", "FEW_FACES", "FEW_FACES_BEFORE", "FEW_FACES_SMALL", "DIVERSITY",
 )  # fmt: skip
 
 
@@ -108,7 +108,9 @@ def low_ceiling(numbers: Numbers) -> Advice | None:
 
 
 def more_checkpoints(numbers: Numbers) -> Advice | None:
-    """Not where more were asked for and the training ended before them."""
+    """Not where more were asked for and the training ended before them, nor where nothing was learned in it."""
+    if not numbers.has_risen:
+        return None
     if not numbers.is_low or len(numbers.saved) != 1 or numbers.was_stopped or numbers.steps <= 1:
         return None
     return _said("ONE_CHECKPOINT", count=SAVED) if (finite(numbers.plan("save_count")) or 1) <= 1 else None
@@ -169,15 +171,16 @@ def train_shorter(numbers: Numbers) -> Advice | None:
 def learn_more(numbers: Numbers) -> Advice | None:
     """A likeness that stopped rising, or never rose, and nothing else that could be the cause."""
     best, points = numbers.best, numbers.points
-    if best is None or not numbers.is_low or len(points) < 2:
+    if best is None or not numbers.is_low:
         return None
     if numbers.is_too_fast or numbers.is_too_slow or numbers.was_stopped:
         return None
     if numbers.overshot or numbers.has_low_ceiling:
         return None
     if not numbers.has_risen:
-        return None if best.faces_found < FEW_FACES else _twice_as_long(numbers)
-    return None if numbers.lacks_photos or best.step == points[-1].step else _larger(numbers)
+        return None if best.faces_found < FEW_FACES else _risen_at_all(numbers)
+    stopped = len(points) > 1 and best.step != points[-1].step
+    return _larger(numbers) if stopped and not numbers.lacks_photos else None
 
 
 def less_guidance(numbers: Numbers) -> Advice | None:
@@ -268,8 +271,13 @@ RULES: tuple[Callable[[Numbers], Advice | None], ...] = (
 )
 
 
-def _twice_as_long(numbers: Numbers) -> Advice | None:
-    steps = min(MOST_STEPS, rounded(2 * numbers.steps))
+def _risen_at_all(numbers: Numbers) -> Advice | None:
+    """More of a training that changed next to nothing, which may have been far shorter than is usual; less of one that
+    took the likeness away."""
+    if numbers.ended_far_below:
+        return _set("TOO_STRONG", numbers.slower)
+    usual = numbers.at("usual_steps") or 0.0
+    steps = min(MOST_STEPS, max(rounded(2 * numbers.steps), int(usual)))
     return _said("NEVER_ROSE", steps=steps) if steps > numbers.steps else None
 
 

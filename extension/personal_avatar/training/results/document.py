@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from personal_avatar.domain import LIKENESS, RESEMBLANCE, Goal, Likeness
+from personal_avatar.domain import LIKENESS, NO_RECOVERY, RESEMBLANCE, Goal, Likeness
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.planning.optimiser_facts import OPTIMISERS
 from personal_avatar.training.planning.plan import SIDES_PX
@@ -15,7 +15,6 @@ from personal_avatar.training.planning.usual import FAR
 
 GOOD_SHARE = 0.8  # of the way from the untrained checkpoint to real photos
 LOW_CEILING = 0.4  # SFace takes two faces for one person from about 0.36 on
-NO_RECOVERY = 0.01  # of the way: below it a share of it means nothing
 NARROW = 0.1  # between untrained and best possible
 LOST_CEILING = 0.1  # below it photos show hardly a face that is recognised once they went through the VAE
 SMALL = 0.75  # of the side that a checkpoint was made for
@@ -160,10 +159,10 @@ class Numbers:
         if best is None or not points:
             return False
         fell = best.step <= points[-1].step / 2 and best.merit - points[-1].merit > OVERSHOT_MERIT
-        return fell and (self.has_risen or self.has_lost_faces or self._ended_far_below)
+        return fell and (self.has_risen or self.has_lost_faces or self.ended_far_below)
 
     @property
-    def _ended_far_below(self) -> bool:
+    def ended_far_below(self) -> bool:
         """The last checkpoint that was judged, below the untrained one."""
         floor, points = self.at("untrained", "likeness"), self.points
         return floor is not None and bool(points) and floor - points[-1].likeness >= FAR_BELOW

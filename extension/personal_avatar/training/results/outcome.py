@@ -18,7 +18,7 @@ from personal_avatar.storage import sha256_of
 from personal_avatar.training import memory
 from personal_avatar.training.evaluation.bench import FinalScores, Untrained, keep_samples
 from personal_avatar.training.families.detect import LATENT_PX
-from personal_avatar.training.planning.usual import usual_rate
+from personal_avatar.training.planning.usual import usual_rate, usual_steps
 from personal_avatar.training.results import report
 from personal_avatar.training.results.advice import advice
 from personal_avatar.training.results.document import Numbers
@@ -110,6 +110,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "engine": task.engine.value,
         "base": task.base.title,
         "plan": _plan(work, training), "usual_learning_rate": _usual_rate(work),
+        "usual_steps": usual_steps(task.base, task.method, work.plan.dict(), len(training.dataset.samples)),
         "native_px": task.base.native_px,
         "file_mb": megabytes(file.stat().st_size),
         **(training.memory if task.engine is Engine.KOHYA else memory.told()),

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.domain import RESEMBLANCE, Advice
+from personal_avatar.domain import NO_RECOVERY, RESEMBLANCE, Advice
 from personal_avatar.domain.merit import kept
 from personal_avatar.reports.parts import style_sheet
 from personal_avatar.reports.training_page import page
 from personal_avatar.storage import write_bytes, write_json
-from personal_avatar.training.results.document import NO_RECOVERY, MeasuredStep, Numbers, without_minus
+from personal_avatar.training.results.document import MeasuredStep, Numbers, without_minus
 from personal_avatar.wording import table, told
 
 CLEARLY = 0.005  # more alike

@@ -253,6 +253,8 @@ CASES = [
     (low(), "set rank to 64"),
     (low(scores=[score(200, 0.3, -0.01), score(300, 0.29, -0.03)]), "did not rise clearly during the training: set "
      "steps to 600"),
+    (low(scores=[score(200, 0.3, -0.01), score(300, 0.15, -0.5)], checkpoint={"step": 300}), "fell far below what it "
+     "was before the training, which was too strong: set learning_rate to 5e-05"),
     (low(usual_learning_rate=2e-6), "0.0001, is many times what suits this method, which damages pictures: set "
      "learning_rate to 2e-06"),
     (low(usual_learning_rate=2e-6, scores=[score(200, 0.4, 0.3), score(300, 0.45, 0.5)], checkpoint={"step": 300}),
@@ -300,6 +302,21 @@ def test_a_likeness_that_rose_on_no_seeds_is_not_said_to_have_stopped_rising() -
     for document in (low(scores=flat), fine(likeness=lost), fine(likeness=lost, untrained=None)):
         assert [(one.code, one.values["steps"]) for one in advice(document)] == [("NEVER_ROSE", 600)]
     assert advice(low(scores=flat, plan=plan(steps=20000))) == []
+
+
+@pytest.mark.parametrize(("used", "likeness", "said"), [
+    (plan(save_count=1, steps=20), 0.29, ("NEVER_ROSE", "steps", 400)),
+    (plan(save_count=1, steps=300), 0.3, ("NEVER_ROSE", "steps", 600)),
+    (plan(save_count=1, steps=20), 0.15, ("TOO_STRONG", "value", 5e-5)),
+])
+def test_of_one_checkpoint_that_learned_nothing_it_is_said_what_to_change_and_not_to_save_more(
+    used: Document, likeness: float, said: tuple[str, str, float]
+) -> None:
+    step, lost = used["steps"], {"floor": 0.3, "after": likeness, "ceiling": 0.6, "recovered": (likeness - 0.3) / 0.3}
+    found = advice(fine(
+        scores=[score(step, likeness, -0.1)], likeness=lost, checkpoint={"step": step}, plan=used, usual_steps=400,
+    ))
+    assert [(one.code, one.values[said[1]]) for one in found] == [(said[0], said[2])]
 
 
 @pytest.mark.parametrize("photos", [4, 12])
