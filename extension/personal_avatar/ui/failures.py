@@ -25,7 +25,8 @@ STARTS = (
 NO_ROOM = ("error.OUT_OF_VRAM.hint", "error.OUT_OF_VRAM.cudnn", "error.OUT_OF_MEMORY.hint")
 OWN_HINTS = (
     "error.WEIGHTS_MISSING.press", "error.WEIGHTS_MISSING.fetch", "error.WEIGHTS_MISSING.run",
-    "error.WEIGHTS_MISSING.tagger", "error.NOT_ALIKE.damaged", "jobs.keptnothing",
+    "error.WEIGHTS_MISSING.tagger", "error.NOT_ALIKE.damaged", "error.NOT_ALIKE.faceless",
+    "error.NOT_ALIKE.no_people", "jobs.keptnothing",
     "error.BASE_NOT_FOUND.back", "error.NOT_TAKEN.back", "error.OUT_OF_VRAM.cudnn",
     "ending.hint.finished", "ending.hint.best", "ending.hint.pictures", "ending.hint.fp16", "ending.hint.one_card",
     "ending.hint.resume", "ending.hint.again", "ending.hint.useless", "ending.hint.smaller", *known("remedy"),

@@ -34,7 +34,7 @@ from personal_avatar.studio.creating import CreateSettings
 from personal_avatar.training.planning import needs
 from personal_avatar.training.planning.plan import LoraPlan
 from personal_avatar.ui.failures import ENDINGS, OWN_HINTS
-from personal_avatar.ui.labels import labelled
+from personal_avatar.ui.labels import label, labelled
 from personal_avatar.ui.markup import error_box, stored_error_box, words_of
 from personal_avatar.ui.refusal import failed_here
 from personal_avatar.ui.texts import DEFAULT, LANGUAGES, text
@@ -178,6 +178,15 @@ def test_the_remedy_for_a_training_that_was_too_strong_is_told_in_the_language_o
         rate = text("plan.learning_rate", language)
         hint = text("error.NOT_ALIKE.damaged", language, setting=f"“{rate}”", value="2.5")
         assert lines(error_box(error, language))[1:] == [hint, error.message]
+
+
+def test_test_pictures_without_a_face_are_told_in_the_language_of_the_page() -> None:
+    remedy = text("error.NOT_ALIKE.faceless", changes="resolution_px 192, sample_steps 16")
+    error = NotAlike(text("failure.faceless", place="/x/a.safetensors"), remedy)
+    _, told, hint = lines(error_box(error, "vi"))
+    assert told == text("failure.faceless", "vi", place="/x/a.safetensors")
+    side, steps = (label(name, "vi") for name in ("resolution_px", "sample_steps"))
+    assert hint == text("error.NOT_ALIKE.faceless", "vi", changes=f"{side} 192, {steps} 16")
 
 
 def test_what_failed_on_the_page_ended_no_job(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,13 +15,15 @@ from personal_avatar.training.evaluation.samples import UNGUIDED, SampleSettings
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.methods.lora_names import REPORT_IT
-from personal_avatar.training.results.document import FAR_BELOW, Numbers
+from personal_avatar.training.planning.plan import TrainPlan
+from personal_avatar.training.results.document import FAR_BELOW, Numbers, finite
 from personal_avatar.wording import score, text
 
 if TYPE_CHECKING:
     import torch
 
 BARE_STEPS = 1  # one unguided answer of the UNet, for which the training waits
+FACELESS = 0.0  # likeness of pictures without a face, and of none with one
 GPU_TOLERANCE = 2  # of 255: kernels of a graphics card need not repeat to the last bit
 
 
@@ -75,7 +77,9 @@ def _signed(model: DiffusionModel, latents: torch.Tensor) -> np.ndarray:
 
 def check_likeness(path: Path, floor: float, after: float, numbers: Numbers) -> None:
     """Raises `NotAlike` when the training did not bring the pictures nearer to the person: it was too weak, or,
-    where it took them far away or their faces, too strong. `numbers`: of this training."""
+    where it took them far away or their faces, too strong; or no picture shows a face. `numbers`: of this training."""
+    if floor == after == FACELESS:
+        raise NotAlike(text("failure.faceless", place=path), _with_faces(numbers))
     if after <= floor:
         raise NotAlike(
             text("failure.not_alike", after=score(after, 3), before=score(floor, 3), place=path),
@@ -85,6 +89,15 @@ def check_likeness(path: Path, floor: float, after: float, numbers: Numbers) -> 
 
 def _was_too_strong(lost: float, numbers: Numbers) -> bool:
     return numbers.is_too_fast or numbers.has_lost_faces or lost >= FAR_BELOW
+
+
+def _with_faces(numbers: Numbers) -> str:
+    """What test pictures lack that show no face, before the training either."""
+    usual, used = int(TrainPlan.__fields__["sample_steps"].default), finite(numbers.plan("sample_steps"))
+    changes = [f"resolution_px {numbers.native_px}"] if numbers.is_small else []
+    changes += [f"sample_steps {usual}"] if used is not None and used <= usual / 2 else []
+    key = "error.NOT_ALIKE.faceless" if changes else "error.NOT_ALIKE.no_people"
+    return text(key, changes=", ".join(changes))
 
 
 def _gentler(numbers: Numbers) -> str:

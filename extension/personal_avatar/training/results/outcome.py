@@ -127,6 +127,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
 def numbers_until_now(work: Work, training: Training) -> Numbers:
     """The settings as they were used and what checkpoints were chosen by, before there is a result document."""
     known = {"plan": _plan(work, training), "usual_learning_rate": _usual_rate(work)}
+    known["native_px"] = work.task.base.native_px
     return Numbers({**known, "checkpoint": {"step": training.best.step}, **scores(training)})
 
 

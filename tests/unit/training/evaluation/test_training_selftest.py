@@ -141,13 +141,29 @@ def test_a_training_that_took_the_faces_away_is_advised_to_be_gentler(
     assert caught.value.hint == hint
 
 
+@pytest.mark.parametrize(("side", "steps", "hint"), [
+    (64, 2, "set resolution_px 192, sample_steps 16, and train again"), (64, 16, "set resolution_px 192, and train"),
+    (192, 2, "set sample_steps 16, and train"), (192, 16, "use a checkpoint that draws people better"),
+])
+def test_test_pictures_without_a_face_are_not_told_as_too_little_learned(
+    side: int, steps: int, hint: str, tmp_path: Path
+) -> None:
+    plan = {**TRAINED.document["plan"], "resolution_px": side, "sample_steps": steps}
+    numbers = Numbers({"plan": plan, "native_px": 192})
+    with pytest.raises(NotAlike, match="^No face was found in any of the test pictures") as caught:
+        selftest.check_likeness(tmp_path / "a", 0.0, 0.0, numbers)
+    assert hint in caught.value.hint
+    with pytest.raises(NotAlike, match="look no more like the person"):
+        selftest.check_likeness(tmp_path / "a", 0.01, 0.0, numbers)
+
+
 def test_an_optimiser_that_chooses_its_own_rate_is_given_fewer_steps(tmp_path: Path) -> None:
     numbers = Numbers({"plan": {"steps": 1000, "learning_rate": 1.0, "optimiser": "prodigy"}})
     with pytest.raises(NotAlike, match="set steps to 600, and train again"):
         selftest.check_likeness(tmp_path / "a", 0.5, 0.0, numbers)
 
 
-def test_both_remedies_for_a_likeness_that_did_not_rise_are_said_in_every_language() -> None:
-    for part in ("hint", "damaged"):
+def test_all_remedies_for_a_likeness_that_did_not_rise_are_said_in_every_language() -> None:
+    for part in ("hint", "damaged", "faceless", "no_people"):
         said = [text(f"error.NOT_ALIKE.{part}", language) for language in LANGUAGES]
         assert len(set(said)) == len(LANGUAGES)
