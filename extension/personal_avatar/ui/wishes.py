@@ -41,13 +41,18 @@ def possible(view: JobView, scene: Scene) -> tuple[str, ...]:
         return (GO_ON,) if can_go_on(view, scene) else ()
     if state not in ACTIVE or control.asked(DISCARD):
         return ()
-    drop = (DROP,) if view.job.kind == TRAIN else ()
+    drop = (DROP,) if view.job.kind == TRAIN and _has_begun(view) else ()
     if control.asked(CANCEL):
         return drop
     if state is State.PAUSED or control.asked(PAUSE):
         return (GO_ON, KEEP, *drop)
     sooner = (NEXT,) if view.position > 1 else ()
     return (*sooner, REST, KEEP, *drop) if can_pause(view.job) else (*sooner, KEEP, *drop)
+
+
+def _has_begun(view: JobView) -> bool:
+    """Whether there may be something to keep or to discard."""
+    return view.status.state is State.RUNNING or bool(view.status.taken_at or view.status.started_at)
 
 
 def can_go_on(view: JobView, scene: Scene) -> bool:
@@ -105,7 +110,8 @@ def _is_asked(wish: str, view: JobView, scene: Scene) -> bool:
 
 
 def _button(wish: str, view: JobView, scene: Scene, panel: str) -> str:
-    keys = {NEXT: "jobs.next", REST: "jobs.pause", GO_ON: "jobs.resume", KEEP: PANEL[panel][0], DROP: PANEL[panel][1]}
+    keep = PANEL[panel][0] if _has_begun(view) else "jobs.cancel"
+    keys = {NEXT: "jobs.next", REST: "jobs.pause", GO_ON: "jobs.resume", KEEP: keep, DROP: PANEL[panel][1]}
     words = scene.say(keys[wish])
     dom_id = f"pa-{panel}-{PLACES[wish]}-{view.job.id}"
     kind = "pa-once pa-main" if wish == GO_ON else "pa-once"

@@ -80,11 +80,23 @@ def told(studio: Studio, job_id: str, language: str = "en") -> str:
 
 def test_each_state_has_its_buttons(studio: Studio) -> None:
     running = (wishes.REST, wishes.KEEP, wishes.DROP)
-    assert possible(studio, job(studio)) == running
     assert possible(studio, job(studio, State.RUNNING)) == running
-    assert possible(studio, job(studio, State.PAUSED)) == (wishes.GO_ON, wishes.KEEP, wishes.DROP)
+    begun = job(studio)
+    studio.jobs.move(begun, State.RUNNING, taken_at=time.time())
+    studio.jobs.move(begun, State.PAUSED)
+    assert possible(studio, begun) == (wishes.GO_ON, wishes.KEEP, wishes.DROP)
     assert possible(studio, job(studio, State.RUNNING, State.SUCCEEDED)) == ()
     assert possible(studio, job(studio, State.CANCELLED)) == ()
+
+
+@pytest.mark.parametrize(("states", "first"), [((), wishes.REST), ((State.PAUSED,), wishes.GO_ON)])
+def test_a_training_that_has_not_begun_has_one_way_to_cancel_it(
+    studio: Studio, states: tuple[State, ...], first: str
+) -> None:
+    waiting = job(studio, *states)
+    assert possible(studio, waiting) == (first, wishes.KEEP)
+    said = wishes.row(studio.jobs.view(waiting), page(studio), "train")
+    assert ">Cancel<" in said and "keep what is done" not in said
 
 
 def test_what_cannot_be_paused_offers_no_pause(studio: Studio) -> None:
