@@ -51,6 +51,11 @@ class Row:
         return trained_by(self.method, self.engine, language)
 
     @property
+    def is_unmeasured(self) -> bool:
+        """Whether it was cut short, or there was no room for it, and what was made until then was kept."""
+        return self.scores is None and self.error is None
+
+    @property
     def failure(self) -> str:
         """What happened and what to do, in English; "" where nothing did."""
         return f"{self.error.message} {self.error.hint}".strip() if self.error else ""
@@ -78,10 +83,14 @@ def scores_in(result: Mapping[str, Any]) -> Scores | None:
 
 def comparable(results: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Of results, the newest first, those in the place of the newest (`place_of`); one of each method and engine, best
-    first."""
+    first: the newest, unless that was not measured and another one was."""
     alike = [row_of(result) for result in results if place_of(result) == place_of(results[0]) and "method" in result]
-    newest = {row.named(): row for row in reversed(alike)}
-    return best_first(list(newest.values()))
+    of_each: dict[str, Row] = {}
+    for row in alike:
+        known = of_each.setdefault(row.named(), row)
+        if known.is_unmeasured and row.scores is not None:
+            of_each[row.named()] = row
+    return best_first(list(of_each.values()))
 
 
 def place_of(result: Mapping[str, Any]) -> dict[str, Any]:

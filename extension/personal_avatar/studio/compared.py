@@ -62,7 +62,8 @@ def newest_first(views: Iterable[JobView]) -> list[JobView]:
 
 
 def _made(view: JobView) -> bool:
-    return view.status.state is State.SUCCEEDED and bool(view.result)
+    """Also where it was cancelled and what was done until then was kept."""
+    return view.status.state in (State.SUCCEEDED, State.CANCELLED) and bool(view.result)
 
 
 def _failed(view: JobView) -> bool:

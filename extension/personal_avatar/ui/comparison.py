@@ -82,7 +82,9 @@ def _line(row: Row, names: Sequence[str], scene: Scene) -> str:
     if row.error is not None:
         told = box("bad", title_of(row.error, scene.language), *words_of(row.error, scene.language))
         cells = tag("td", told, colspan=len(names))
-    return tag("tr", tag("th", escape(row.named(scene.language)), scope="row"), cells)
+    name = row.named(scene.language)
+    said = scene.say("create.file.unmeasured", file=name) if row.is_unmeasured else name
+    return tag("tr", tag("th", escape(said), scope="row"), cells)
 
 
 def _picture_heads(asked: Sequence[str]) -> str:

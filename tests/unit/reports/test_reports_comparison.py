@@ -84,6 +84,13 @@ def test_of_one_method_the_newest_counts_and_another_engine_is_another_row() -> 
         ("LoRA, kohya (sd-scripts)", 0.6), ("LoRA", 0.3)]
 
 
+def test_what_was_cut_short_has_a_row_where_nothing_of_its_method_was_measured() -> None:
+    cut = [result(method, None, files=[f"/x/{method}-2.safetensors"]) for method in ("lora", "dreambooth")]
+    rows = comparable([*cut, result("lora", 0.5)])
+    assert [(row.file, row.is_unmeasured) for row in rows] == [
+        ("lora.safetensors", False), ("dreambooth-2.safetensors", True)]
+
+
 def test_trainings_of_a_style_stand_in_the_order_of_their_resemblance_and_say_so() -> None:
     found = [result("lora", None, resemblance=measured(0.5)),
              result("dreambooth", None, resemblance=measured(0.7))]

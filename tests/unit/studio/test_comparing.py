@@ -80,6 +80,31 @@ def test_a_method_that_failed_has_a_row_that_says_why_and_nothing_older_stands_f
     assert set(compared(studio, LEARN)) == {("lora", ""), ("textual-inversion", "")}
 
 
+def cutting_short(method: str) -> str:
+    """`LEARN`, where trainings by `method` are cancelled and keep what was done."""
+    kept = (
+        f'if payload["method"] == "{method}":\n'
+        '    point = {"path": "/x/half.safetensors", "sha256": "", "step": 5, "method": payload["method"],\n'
+        '             "family": "sd1", "trigger": "sks woman"}\n'
+        '    result = {"files": [point["path"]], "checkpoints": [point], "reference": [1.0], "recogniser": "r",\n'
+        '              "dataset_fingerprint": "f", "method": payload["method"], "engine": payload["engine"],\n'
+        '              "base": payload["base"]["title"]}\n'
+        '    emit(Failed({"code": "CANCELLED", "message": "m", "hint": "", "result": result}))\n'
+        "    sys.exit(1)\n"
+    )
+    return LEARN.replace('if job["kind"] == "one-photo":', kept + 'if job["kind"] == "one-photo":', 1)
+
+
+def test_a_method_that_was_cut_short_has_a_row_unless_it_was_measured_before(make: Make) -> None:
+    studio = make()
+    assert compared(studio, cutting_short("lora")) == [("textual-inversion", ""), ("lora", "")]
+    files = [row.file for row in studio.comparing.rows("anna")]
+    assert files == ["anna.safetensors", "half.safetensors"]
+    compared(studio, LEARN)
+    compared(studio, cutting_short("lora"))
+    assert {row.file for row in studio.comparing.rows("anna")} == {"anna.safetensors"}
+
+
 def test_results_on_other_photos_do_not_stand_beside_a_failure(make: Make) -> None:
     studio = make()
     compared(studio, LEARN)

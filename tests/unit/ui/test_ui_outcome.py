@@ -10,9 +10,11 @@ import pytest
 from personal_avatar.domain import Checkpoint, Family, Likeness, Method, Scores, to_json
 from personal_avatar.jobs.job import Job, JobView, Status
 from personal_avatar.jobs.states import State
+from personal_avatar.reports.comparison import columns, row_of
 from personal_avatar.studio import Studio
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.ui import trained_files
+from personal_avatar.ui.comparison import _line
 from personal_avatar.ui.desk import Desk
 from personal_avatar.ui.labels import NAMED, labels
 from personal_avatar.ui.outcome import _made, _told, outcome_html
@@ -156,3 +158,14 @@ def test_a_training_that_learned_nothing_is_no_success(
     scene = Scene(studio, Desk(studio, ask_folder=False), JobWatch(studio), "en", "b1" * 16, {})
     told = outcome_html(ended(measured), scene, Shelf("told"))
     assert f'<div class="pa-box pa-{kind}"' in told and words in told
+
+
+@pytest.mark.parametrize(("likeness", "said"), [
+    ({"floor": 0.1, "after": 0.5, "ceiling": 0.9}, ">LoRA<"), (None, ">LoRA, not measured<"),
+])
+def test_a_row_of_what_was_cut_short_says_that_it_was_not_measured(
+    studio: Studio, likeness: dict[str, float] | None, said: str
+) -> None:
+    row = row_of({"method": "lora", "engine": "diffusers", "likeness": likeness})
+    scene = Scene(studio, Desk(studio, ask_folder=False), JobWatch(studio), "en", "b1" * 16, {})
+    assert said in _line(row, columns([row]), scene)
