@@ -41,7 +41,7 @@ from personal_avatar.domain.trainings import (
 
 __all__ = [
     "CLASS_NOUNS", "DATASET_VERSION", "FORMAT_VERSION", "LIKENESS", "MEASURED", "NO_RECOVERY", "ONE_PHOTO",
-    "RESEMBLANCE", "Advice", "Avatar", "BaseModelFile", "Checkpoint", "Consent", "Coverage", "Dataset", "Engine", "Face",
-    "Family", "Goal", "Likeness", "Look", "Method", "Photo", "PhotoChoice", "PhotoReport", "PhotoVerdict", "Portrait",
-    "Quality", "Reason", "Sample", "Scores", "Style", "Use", "from_json", "means_animal", "to_json",
+    "RESEMBLANCE", "Advice", "Avatar", "BaseModelFile", "Checkpoint", "Consent", "Coverage", "Dataset", "Engine",
+    "Face", "Family", "Goal", "Likeness", "Look", "Method", "Photo", "PhotoChoice", "PhotoReport", "PhotoVerdict",
+    "Portrait", "Quality", "Reason", "Sample", "Scores", "Style", "Use", "from_json", "means_animal", "to_json",
 ]

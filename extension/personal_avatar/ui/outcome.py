@@ -108,11 +108,16 @@ def _told(result: Result, scene: Scene, shelf: Shelf) -> str:
     """Why this checkpoint, what to change, and the whole report."""
     why, advice = _said(result, "choice", "choice", scene), _said(result, "advice", "train_advice", scene)
     parts = [
-        tag("h3", escape(scene.say("report.why"))) + tag("p", " ".join(why)) if why else "",
+        tag("h3", escape(scene.say("report.why"))) + tag("p", " ".join(why)) + _seeds(result, scene) if why else "",
         tag("h3", escape(scene.say("train.advice"))) + _list(advice) if advice else "",
         _report(result, scene, shelf),
     ]
     return tag("div", *parts, class_="pa-told") if any(parts) else ""
+
+
+def _seeds(result: Result, scene: Scene) -> str:
+    """Why the numbers of the choice, and of the curve, are not those above."""
+    return tag("p", escape(scene.say("report.seeds")), class_="pa-note") if scores_in(result) else ""
 
 
 def _said(result: Result, name: str, family: str, scene: Scene) -> list[str]:

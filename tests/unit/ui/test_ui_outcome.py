@@ -20,7 +20,7 @@ from personal_avatar.ui.labels import NAMED, labels
 from personal_avatar.ui.outcome import _made, _told, outcome_html
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import JobWatch, Scene
-from personal_avatar.ui.texts import table, text
+from personal_avatar.ui.texts import LANGUAGES, table, text
 
 Told = Callable[[dict[str, Any], str], str]
 WRITTEN: dict[str, Any] = {"choice": "The checkpoint of step 2 was chosen.", "advice": ["Set <steps> to 600."]}
@@ -169,3 +169,15 @@ def test_a_row_of_what_was_cut_short_says_that_it_was_not_measured(
     row = row_of({"method": "lora", "engine": "diffusers", "likeness": likeness})
     scene = Scene(studio, Desk(studio, ask_folder=False), JobWatch(studio), "en", "b1" * 16, {})
     assert said in _line(row, columns([row]), scene)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("measured", "explained"), [
+    ({"likeness": {"floor": 0.6, "after": 0.7, "ceiling": 0.8}}, True),
+    ({"resemblance": {"floor": 0.6, "after": 0.7, "ceiling": 0.8}}, True), ({"likeness": None}, False),
+])
+def test_why_numbers_of_the_choice_are_not_those_above_is_told_beside_them(
+    told: Told, language: str, measured: dict[str, Any], explained: bool
+) -> None:
+    said = told({**WRITTEN, **CODES, **measured}, language)
+    assert (text("report.seeds", language) in said) is explained
