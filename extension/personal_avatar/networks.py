@@ -87,9 +87,9 @@ class Header:
 
 
 def header_of(path: Path) -> Header:
-    """The header of a safetensors file: 8 bytes little-endian length, then JSON; then the data, of which none may be
-    missing. Raises `ValueError` with what is wrong, `OSError`. A page asks many times whenever it is refreshed: the
-    file is opened once while it stays the same.
+    """The header of a safetensors file: 8 bytes little-endian length, then JSON; then the data, one tensor behind the
+    other up to the file's end. Raises `ValueError` with what is wrong, `OSError`. A page asks many times whenever it is
+    refreshed: the file is opened once while it stays the same.
     """
     try:
         found = path.stat()
@@ -131,9 +131,21 @@ def _checked(header: dict[str, Any], start: int, size: int) -> Header:
         if first > end:
             raise ValueError(text("content.backwards", tensor=name))
         shapes[name], spans[name] = _counts(entry["shape"]), (str(entry["dtype"]), start + first, start + end)
+    _refuse_uncovered(spans, start, size)
+    return Header(shapes, texts, spans)
+
+
+def _refuse_uncovered(spans: Mapping[str, tuple[str, int, int]], start: int, size: int) -> None:
+    """Raises `ValueError` where the safetensors library opens no file: bytes belong to no tensor, or to two."""
     if max((end for _, _, end in spans.values()), default=0) > size:
         raise ValueError(text("content.end"))
-    return Header(shapes, texts, spans)
+    covered = start
+    for name, (_, first, end) in sorted(spans.items(), key=lambda item: item[1][1:]):
+        if first != covered:
+            raise ValueError(text("content.gap" if first > covered else "content.shared", tensor=name))
+        covered = end
+    if covered < size:
+        raise ValueError(text("content.rest", size=size - covered))
 
 
 def _counts(numbers: Any) -> tuple[int, ...]:

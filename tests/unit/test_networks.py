@@ -144,7 +144,7 @@ HOSTILE = [
     *(entry(shape=shape) for shape in ([[1]], [-1], [1.5], [True], [None], "12", 5, {"1": 2}, [float("inf")])),
     *(entry(data_offsets=span) for span in (
         [0, float("inf")], [float("nan"), 4],
-        [-4, 4], [8, 4], [0], [0, 1, 2], "04", {"0": 1, "1": 2}, [0, 65], [0, True],
+        [-4, 4], [8, 4], [0], [0, 1, 2], "04", {"0": 1, "1": 2}, [0, 65], [0, True], [0, 60], [4, 64],
     )),
 ]
 
