@@ -15,11 +15,16 @@ CELL_PX = 8
 CELLS = range(4, 257)  # a side that a checkpoint may have been trained on
 
 
+def sidecar_of(base: BaseModelFile) -> Path:
+    """Where the yaml is, if there is one."""
+    return base.config or base.path.with_suffix(".yaml")
+
+
 def read_params(base: BaseModelFile) -> dict[str, Any]:
     """`model.params` of the yaml beside the checkpoint; empty when there is none. Raises `BaseUnsupported`."""
     import yaml
 
-    path = base.config or base.path.with_suffix(".yaml")
+    path = sidecar_of(base)
     if not path.is_file():
         return {}
     try:
@@ -51,6 +56,15 @@ def side_px(params: dict[str, Any]) -> int:
 def unet_params(params: dict[str, Any]) -> dict[str, Any]:
     """Of the UNet: ldm calls its place `unet_config`, sgm `network_config`."""
     return _params_at(params, "unet_config") or _params_at(params, "network_config")
+
+
+def cross_width(params: dict[str, Any]) -> int:
+    """How wide what the UNet's cross-attentions read is, by the yaml; 0 where it does not say. Some have a number for
+    each level."""
+    said = unet_params(params).get("context_dim")
+    widths: list[Any] = said if isinstance(said, list) else [said]
+    is_one = bool(widths) and all(type(width) is int and width == widths[0] for width in widths)
+    return widths[0] if is_one else 0
 
 
 def encoder_params(params: dict[str, Any], number: int) -> dict[str, Any]:

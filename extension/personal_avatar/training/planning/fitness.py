@@ -12,7 +12,7 @@ from personal_avatar.problems import stated
 from personal_avatar.training.families.detect import UNET, WEIGHTS
 from personal_avatar.training.families.files import Shapes, not_floating, read_shapes
 from personal_avatar.training.families.loading import named_layout_errors
-from personal_avatar.training.families.sidecar import read_params
+from personal_avatar.training.families.sidecar import cross_width, read_params, sidecar_of
 from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.families.vae_config import refuse_lost, vae_config, vae_shapes
 from personal_avatar.training.planning.network import READER, network_in
@@ -24,7 +24,8 @@ _SCALES = (".scale_weight", ".weight_scale", ".absmax", ".SCB")  # what weights 
 
 def refuse_unfit(base: BaseModelFile) -> None:
     """No weights are read, and no torch is needed for safetensors. Raises `BaseNotFound`; `BaseUnsupported` for what is
-    no checkpoint, is quantised, has no VAE, or a network of which the size cannot be told or parts are missing."""
+    no checkpoint, is quantised, has no VAE, the yaml of another model, or a network of which the size cannot be told or
+    parts are missing."""
     network = network_in(base.path)
     _refuse_quantised(base.path, network.shapes, WEIGHTS)
     refuse_lost(base)
@@ -33,6 +34,7 @@ def refuse_unfit(base: BaseModelFile) -> None:
     base, params = replace(base, family=network.family), read_params(base)
     with named_layout_errors(base, FAMILIES[base.family]):
         _refuse_numbers(network.shapes)
+        _refuse_foreign_yaml(base, cross_width(params), network.cross_attentions[1])
         unet_config(network.shapes, params, base)
         vae_config(vae_shapes(network.shapes, base), params, base)
 
@@ -65,6 +67,16 @@ def _refuse_quantised(path: Path, shapes: Shapes, prefixes: tuple[str, ...]) -> 
         if name.startswith(prefixes):
             values = {"file": path.name, "tensor": name, "format": kind}
             raise stated(BaseUnsupported, "base.quantised", "remedy.fp16", **values)
+
+
+def _refuse_foreign_yaml(base: BaseModelFile, said: int, found: int) -> None:
+    """Raises `BaseUnsupported` for a yaml of another model, which a WebUI would build in place of what the file holds.
+    `said`, `found`: how wide cross-attentions are, 0 where that is not known."""
+    if said and found and said != found:
+        values = {"yaml": sidecar_of(base).name, "file": base.path.name}
+        model = FAMILIES[OF_WIDTH[said]] if said in OF_WIDTH else text("content.other_model")
+        family = FAMILIES[base.family]
+        raise stated(BaseUnsupported, "base.other_yaml", "remedy.other_yaml", model=model, family=family, **values)
 
 
 def _refuse_numbers(shapes: Shapes) -> None:

@@ -82,6 +82,48 @@ def test_the_yaml_beside_it_tells_an_unusual_size(tmp_path: Path) -> None:
     refuse_unfit(base)
 
 
+def configured(path: Path, size: Size, place: str, context_dim: object, **more: object) -> BaseModelFile:
+    """A checkpoint with a yaml beside it that says how wide what the cross-attentions read is."""
+    base = headed(path, shapes_of(size))
+    parts = {place: {"params": {"context_dim": context_dim}}}
+    base.path.with_suffix(".yaml").write_text(json.dumps({"model": {"params": parts | more}}))
+    return base
+
+
+@pytest.mark.parametrize(("size", "place", "context_dim", "told"), [
+    (STANDARD, "network_config", 2048, "Stable Diffusion XL, but a.safetensors is Stable Diffusion 1.x"),
+    (STANDARD, "unet_config", 1024, "Stable Diffusion 2.x, but a.safetensors is Stable Diffusion 1.x"),
+    (STANDARD_SD2, "unet_config", 768, "Stable Diffusion 1.x, but a.safetensors is Stable Diffusion 2.x"),
+    (STANDARD_SDXL, "unet_config", 768, "Stable Diffusion 1.x, but a.safetensors is Stable Diffusion XL"),
+    (STANDARD_SDXL, "network_config", [1280] * 4, "another model, but a.safetensors is Stable Diffusion XL"),
+    (STANDARD, "unet_config", 64, "another model, but a.safetensors is Stable Diffusion 1.x"),
+])
+def test_a_yaml_of_another_model_is_refused_by_its_name(
+    size: Size, place: str, context_dim: object, told: str, tmp_path: Path
+) -> None:
+    base = configured(tmp_path / "a.safetensors", size, place, context_dim)
+    with pytest.raises(BaseUnsupported) as refused:
+        refuse_unfit(base)
+    assert f"a.yaml is the configuration of {told}" in refused.value.message
+    assert "Remove a.yaml" in refused.value.hint
+
+
+@pytest.mark.parametrize(("size", "place", "context_dim", "more"), [
+    (STANDARD, "unet_config", 768, {"conditioning_key": "crossattn"}),
+    (STANDARD_SD2, "unet_config", 1024, {"parameterization": "v"}),
+    (STANDARD_SDXL, "network_config", 2048, {}),
+    (STANDARD_SDXL, "network_config", [2048, 2048, 2048], {}),
+    (replace(STANDARD, channels=9), "unet_config", 768, {"conditioning_key": "hybrid"}),
+    (replace(STANDARD_SDXL, channels=9), "network_config", 2048, {}),
+    (STANDARD, "unet_config", "wide", {}), (STANDARD, "unet_config", [], {}), (STANDARD, "unet_config", None, {}),
+    (STANDARD, "unet_config", {"a": 1}, {}), (STANDARD, "unet_config", [768, 1280], {}),
+])
+def test_a_yaml_of_its_own_kind_or_without_a_width_is_fit(
+    size: Size, place: str, context_dim: object, more: dict[str, object], tmp_path: Path
+) -> None:
+    refuse_unfit(configured(tmp_path / "a.safetensors", size, place, context_dim, **more))
+
+
 @pytest.mark.parametrize("params", [
     {"unet_config": "x"}, {"unet_config": {"params": 5}}, {"cond_stage_config": [1]}, {"network_config": 1},
     {"conditioner_config": {"params": {"emb_models": ["x"]}}}, {"scale_factor": "much"},

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.training.families.files import Weights, is_one_by_one, read_weights
+from personal_avatar.training.families.sidecar import sidecar_of
 from personal_avatar.training.files import write_tensors
 from personal_avatar.training.planning.counts import AVERAGED
 
@@ -24,7 +25,7 @@ def handed(base: BaseModelFile, folder: Path) -> BaseModelFile:
     """The checkpoint with the files that sd-scripts reads: what is no pickle where it lies, copies below `folder`."""
     path = _place(base.path, folder / FOLDER_NAME / "checkpoint")
     vae = _place(base.vae, folder / FOLDER_NAME / "vae") if base.vae else None
-    return replace(base, path=path, vae=vae, config=base.config or base.path.with_suffix(".yaml"))
+    return replace(base, path=path, vae=vae, config=sidecar_of(base))
 
 
 def most_bytes(base: BaseModelFile) -> int:
