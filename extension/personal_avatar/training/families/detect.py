@@ -68,6 +68,8 @@ def detect(shapes: Shapes, name: str = "The checkpoint") -> Family:
     """The architecture. Raises `BaseUnsupported` for what is not a text-to-image Stable Diffusion of LDM layout."""
     _refuse_video(shapes, name)
     first = shapes.get(FIRST_LAYER)
+    if first is None and _has(shapes, f"{UNET}input_blocks."):
+        raise stated(BaseUnsupported, "base.lacks", "remedy.again", file=name, tensor=FIRST_LAYER)
     if first is None:
         raise stated(BaseUnsupported, "base.foreign", file=name, content=_foreign(shapes))
     if len(first) < 2:

@@ -15,11 +15,13 @@ from personal_avatar.problems import stated
 from personal_avatar.training.families.detect import FIRST_LAYER, LATENT_PX, UNET
 from personal_avatar.training.families.files import Shapes
 from personal_avatar.training.families.sidecar import unet_params
+from personal_avatar.wording import text
 
 STANDARD_WIDTH = 320
 STANDARD_HEADS = 8
 STANDARD_HEAD_WIDTH = 64
 RESNETS = 2
+MIDDLE = f"{UNET}middle_block.1."
 SIZE_NUMBERS = 6  # of SDXL: original size, crop, target size
 
 
@@ -34,9 +36,9 @@ def unet_config(shapes: Shapes, params: dict[str, Any], base: BaseModelFile) -> 
     """Keyword arguments of diffusers' `UNet2DConditionModel`. Raises `BaseUnsupported`, `KeyError`."""
     levels = _levels(shapes)
     context = [shape[1] for key, shape in shapes.items() if key.startswith(UNET) and key.endswith("attn2.to_k.weight")]
-    middle = UNET + "middle_block.1."
-    if not context or middle + "proj_in.weight" not in shapes or any(level.resnets != RESNETS for level in levels):
-        raise stated(BaseUnsupported, "base.unet", file=base.path.name)
+    unusual = _unusual(shapes, levels, reads=bool(context))
+    if unusual:
+        raise stated(BaseUnsupported, "base.unet", file=base.path.name, cause=text(unusual))
     return {
         "sample_size": base.native_px // LATENT_PX,
         "in_channels": shapes[FIRST_LAYER][1],
@@ -48,10 +50,20 @@ def unet_config(shapes: Shapes, params: dict[str, Any], base: BaseModelFile) -> 
         "transformer_layers_per_block": tuple(level.depth or 1 for level in levels),
         "cross_attention_dim": context[0],
         "attention_head_dim": _heads(levels, params, base),
-        "use_linear_projection": len(shapes[middle + "proj_in.weight"]) == 2,
+        "use_linear_projection": len(shapes[MIDDLE + "proj_in.weight"]) == 2,
         "upcast_attention": base.family is Family.SD2,
         **(_sizes(shapes) if base.family is Family.SDXL else {}),
     }
+
+
+def _unusual(shapes: Shapes, levels: list[_Level], reads: bool) -> str:
+    """Key of the text that says how a UNet differs from all of ours; "" of a usual one. `reads`: whether it does read
+    the prompt."""
+    if not reads:
+        return "content.unread"
+    if not any(key.startswith(MIDDLE) for key in shapes):
+        return "content.plain_middle"
+    return "content.residuals" if any(level.resnets != RESNETS for level in levels) else ""
 
 
 def blocks(shapes: Shapes, prefix: str) -> list[int]:
@@ -65,8 +77,9 @@ def _levels(shapes: Shapes) -> list[_Level]:
     levels = [_Level()]
     for number in blocks(shapes, UNET + "input_blocks.")[1:]:
         block = f"{UNET}input_blocks.{number}."
-        if block + "0.op.weight" in shapes:
-            levels.append(_Level())
+        down = block + "0.op."
+        if down + "weight" in shapes or down + "bias" in shapes:
+            levels.append(_Level(shapes[down + "weight"][0]))
             continue
         level = levels[-1]
         level.width = shapes[block + "0.out_layers.3.weight"][0]

@@ -62,7 +62,9 @@ def test_checkpoints_of_every_family_are_fit(size: Size, tmp_path: Path) -> None
 @pytest.mark.parametrize(("shapes", "word"), [
     (without(VAE), r"a\.safetensors has no VAE"),
     (without(UNET + "out.2.weight"), rf"layout of Stable Diffusion 1\.x: it lacks {UNET}out\.2\.weight"),
-    (without(UNET + "middle_block.1."), "unusual UNet"),
+    (without(UNET + "middle_block.1."), r"unusual UNet \(its middle has no attention"),
+    (without(UNET + "input_blocks.5."), r"unusual UNet \(two residual blocks"),
+    ({name: one for name, one in shapes_of(STANDARD).items() if "attn2" not in name}, r"UNet \(nothing in it reads"),
     (without(UNET + "label_emb.0.0.weight", STANDARD_SDXL), "it lacks .*label_emb"),
     (shapes_of(MINIATURE), "unusual size and has no configuration"),
     ({"lora_unet_x.lora_up.weight": (1, 1)}, "a LoRA"),
@@ -73,6 +75,14 @@ def test_checkpoints_of_every_family_are_fit(size: Size, tmp_path: Path) -> None
 def test_unfit_checkpoints_are_refused_with_what_is_wrong(shapes: Shapes, word: str, tmp_path: Path) -> None:
     with pytest.raises(BaseUnsupported, match=word):
         refuse_unfit(headed(tmp_path / "a.safetensors", shapes))
+
+
+@pytest.mark.parametrize("name", [
+    "input_blocks.0.0.weight", "input_blocks.3.0.op.weight", "middle_block.1.proj_in.weight",
+])
+def test_a_single_tensor_that_is_missing_is_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(BaseUnsupported, match=f"it lacks {UNET}{name}"):
+        refuse_unfit(headed(tmp_path / "a.safetensors", without(UNET + name)))
 
 
 def test_the_yaml_beside_it_tells_an_unusual_size(tmp_path: Path) -> None:
