@@ -15,6 +15,7 @@ from personal_avatar.jobs.endings import asking_for_the_base
 from personal_avatar.jobs.events import EventWriter, Log, Stage
 from personal_avatar.training import compute, libraries, optimisers, resuming, space, team
 from personal_avatar.training.data import materials
+from personal_avatar.training.data.captions import led_by_trigger
 from personal_avatar.training.data.photos import checked, prepared
 from personal_avatar.training.data.trigger_word import said_alone, with_word
 from personal_avatar.training.engines import own
@@ -127,7 +128,7 @@ def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
     if alone := said_alone(dataset, plan):
         who = work.task.avatar.name
         work.emit(Log(text("log.word_alone", word=plan.trigger_word, number=alone, who=who)))
-    dataset = with_word(dataset, plan, model)
+    dataset = led_by_trigger(with_word(dataset, plan, model), plan)
     if dataset.trigger != work.task.avatar.trigger:
         work.emit(Log(text("log.word", word=dataset.trigger, who=work.task.avatar.name)))
     scales = bench.set_up(work, model, dataset, _second(work))

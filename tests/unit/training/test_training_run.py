@@ -40,6 +40,7 @@ from personal_avatar.networks import read_header
 from personal_avatar.photos.kohya import Origin, keep
 from personal_avatar.reports.comparison import row_of
 from personal_avatar.storage import sha256_of
+from personal_avatar.training import objective
 from personal_avatar.training.evaluation import bench
 from personal_avatar.training.evaluation.bench import Bench
 from personal_avatar.training.planning.estimate import estimate
@@ -353,6 +354,25 @@ def test_captions_as_taggers_write_them_are_trained_on_whole(
     if method is Method.LORA:
         assert [(one["states"].shape[1], "empty" in one) for one in kept] == [(77, True)]
     assert {score.step for score in events(tmp_path, Score)} == {0, 2, 4}
+
+
+@pytest.mark.slow
+def test_the_trigger_stays_in_front_where_captions_are_shuffled(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, shuffled, really = [], set(), objective.shuffle_tags
+    for number in range(1, 7):
+        photo = Path(shutil.copyfile(SAMPLES / f"{number:02d}.jpg", tmp_path / f"{number}.jpg"))
+        photo.with_suffix(".txt").write_text("outdoors, sks man, smiling, daylight", encoding="utf-8")
+        photos.append(str(photo))
+
+    def remembered(*given: Any) -> str:
+        shuffled.add(caption := really(*given))
+        return caption
+
+    monkeypatch.setattr(objective, "shuffle_tags", remembered)
+    start(photos, shuffle_captions=True, **WITHOUT_CLASS)
+    assert len(shuffled) > 1 and all(caption.startswith("sks man, ") for caption in shuffled)
 
 
 @pytest.mark.slow

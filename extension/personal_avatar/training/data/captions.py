@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from personal_avatar.captions.wording import renamed, tidied
+from personal_avatar.captions.wording import mentions, renamed, tidied
 
 if TYPE_CHECKING:
     import torch
 
     from personal_avatar.domain import Dataset
+    from personal_avatar.training.planning.plan import TrainPlan
 
 LEADS = ("a photo of ", "a portrait of ", "a picture of ", "a close-up of ", "")
 
@@ -71,11 +73,32 @@ def drop(captions: list[str], share: float, generator: torch.Generator) -> list[
     return ["" if gone else caption for caption, gone in zip(captions, dropped.tolist(), strict=True)]
 
 
+def led_by_trigger(dataset: Dataset, plan: TrainPlan) -> Dataset:
+    """Where captions are shuffled, with the part that has the trigger before all others, so that it is among those that
+    stay in front; otherwise captions stay as they were written."""
+    if not plan.shuffle_captions:
+        return dataset
+    samples = (replace(sample, caption=_led(sample.caption, dataset.trigger)) for sample in dataset.samples)
+    return replace(dataset, samples=tuple(samples))
+
+
+def _led(caption: str, trigger: str) -> str:
+    tags = _tags(caption)
+    first = next(filter(mentions(trigger).search, tags), tags[0])
+    tags.remove(first)
+    return ", ".join([first, *tags])
+
+
 def shuffle_tags(caption: str, keep: int, generator: torch.Generator) -> str:
     """The parts between commas in random order, the first `keep` of them where they are."""
     import torch
 
-    tags = [tag.strip() for tag in caption.split(",")]
+    tags = _tags(caption)
     rest = tags[keep:]
     order = torch.randperm(len(rest), generator=generator).tolist()
     return ", ".join([*tags[:keep], *(rest[place] for place in order)])
+
+
+def _tags(caption: str) -> list[str]:
+    """The parts between commas, as sd-scripts takes them, too."""
+    return [tag.strip() for tag in caption.split(",")]

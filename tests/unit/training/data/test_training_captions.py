@@ -1,6 +1,7 @@
 """What happens to captions while a training goes on."""
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.captions.files import with_trigger
 from personal_avatar.captions.wording import mentions
-from personal_avatar.domain import Dataset
-from personal_avatar.training.data.captions import LEADS, drop, exchange, leads, shuffle_tags, vary, without_subject
+from personal_avatar.domain import Dataset, Sample
+from personal_avatar.training.data.captions import (
+    LEADS,
+    drop,
+    exchange,
+    leads,
+    led_by_trigger,
+    shuffle_tags,
+    vary,
+    without_subject,
+)
+from personal_avatar.training.planning.plan import LoraPlan
 
 
 def dataset_of(noun: str) -> Dataset:
@@ -41,6 +52,28 @@ def test_shuffling_keeps_all_tags_and_those_in_front_in_their_places(tags: list[
     found = shuffle_tags(", ".join(tags), keep, generator()).split(", ")
     assert sorted(found) == sorted(tags)
     assert found[:keep] == tags[:keep]
+
+
+@pytest.mark.parametrize(("written", "led"), [
+    ("outdoors, sks man, smiling", "sks man, outdoors, smiling"),
+    ("outdoors, smiling, a photo of (sks man:1.2)", "a photo of (sks man:1.2), outdoors, smiling"),
+    ("a photo of sks man, smiling, sks man's hat", "a photo of sks man, smiling, sks man's hat"),
+    ("smiling, sks man, sks man's hat, smiling", "sks man, smiling, sks man's hat, smiling"),
+    ("sksy man, sks man", "sks man, sksy man"),
+    ("outdoors, smiling", "outdoors, smiling"),
+    ("sks man on a horse", "sks man on a horse"),
+])
+def test_the_trigger_is_what_stays_in_front_of_shuffled_captions(written: str, led: str) -> None:
+    dataset = replace(dataset_of("man"), samples=(Sample(Path("a.png"), written, "0" * 64),))
+    (sample,) = led_by_trigger(dataset, LoraPlan(shuffle_captions=True)).samples
+    assert sample.caption == led
+    if "sks man" in written:
+        assert all("sks man" in shuffle_tags(led, 1, generator(seed)).split(", ")[0] for seed in range(9))
+
+
+def test_a_caption_that_is_not_shuffled_stays_as_it_was_written() -> None:
+    dataset = replace(dataset_of("man"), samples=(Sample(Path("a.png"), "outdoors, sks man", "0" * 64),))
+    assert led_by_trigger(dataset, LoraPlan()) is dataset
 
 
 @given(share=st.sampled_from([0.0, 0.3, 1.0]))
