@@ -97,6 +97,7 @@ def test_photos_become_portraits_and_a_reload_loses_nothing(open_page: Open, sam
     assert "6 of 8 accepted" in page.text("report")
     page.go("train")
     page.wait(lambda: "Linh is ready" in page.text("training"))
+    assert page.part("plan_steps", "input[type=number]").get_property("value") == "20"
     page.go("results")
     pictures = page.wait(lambda: page.parts("gallery", "img"))
     page.wait(lambda: all(picture.get_property("naturalWidth") for picture in page.parts("gallery", "img")))

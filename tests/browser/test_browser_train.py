@@ -63,6 +63,25 @@ def test_what_the_user_set_stays_when_method_goal_and_language_change(open_page:
     assert page.part("goal", "input[value=face-best]").is_selected()
 
 
+def test_method_goal_and_what_the_user_set_are_there_after_a_reload(open_page: Open) -> None:
+    page = open_page()
+    page.go("train")
+    page.wait(lambda: page.part("plan_rank").is_displayed() and page.text("estimate"))
+    page.click("goal", "input[value=face-quick]")
+    choose(page, Method.DREAMBOOTH_LORA)
+    page.number("plan_rank", 41)
+    page.wait(lambda: "Rank: 41" in page.text("compare_takes"))
+    proposed = page.part("plan_steps", RATE).get_property("value")
+    page.open()
+    page.go("train")
+    page.wait(lambda: page.part("plan_rank", RATE).get_property("value") == "41")
+    assert page.part("method", "input[value=dreambooth-lora]").is_selected()
+    assert page.part("goal", "input[value=face-quick]").is_selected()
+    assert page.part("plan_steps", RATE).get_property("value") == proposed
+    page.wait(lambda: "Rank: 41" in page.text("compare_takes") and "Steps" not in page.text("compare_takes"))
+    assert page.complaints() == []
+
+
 RATE = "input[type=number]"
 
 

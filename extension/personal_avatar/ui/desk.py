@@ -25,6 +25,7 @@ from personal_avatar.storage import write_json
 from personal_avatar.studio import Studio, means_style, photos_meant, pictures_in
 from personal_avatar.studio.drafts import FILE, KEY, caption_jobs, sweep
 from personal_avatar.ui.photo_files import homed
+from personal_avatar.ui.plan_kept import known
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.working import CHECK, Working, Workshop
 
@@ -39,9 +40,10 @@ class Draft:
 
     `left_out`: names of files that were given to the last check and were too large to be taken. `choices`: what was
     decided by hand, by the photo's SHA-256; those of photos that were removed stay, for the day they come again.
-    `settings`: of the photos, what differs from the defaults. `caption_job`: the job that writes captions, until its
-    captions were taken, with what there was when it began: `captions_before`, and `captioned`, its photos' SHA-256 by
-    name; `caption_jobs`: all that ever did, which go with the draft.
+    `settings`: of the photos, what differs from the defaults. `plan`: method, engine, goal and settings of a training,
+    as far as the user chose them (plan_kept.py). `caption_job`: the job that writes captions, until its captions were
+    taken, with what there was when it began: `captions_before`, and `captioned`, its photos' SHA-256 by name;
+    `caption_jobs`: all that ever did, which go with the draft.
     """
 
     name: str = ""
@@ -52,6 +54,7 @@ class Draft:
     left_out: tuple[str, ...] = ()
     choices: dict[str, PhotoChoice] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)
     caption_job: str = ""
     caption_jobs: tuple[str, ...] = ()
     captions_before: dict[str, str] = field(default_factory=dict)
@@ -153,7 +156,7 @@ class Desk:
             return self._recovered(key, path)
         for photo in draft.photos:
             draft = draft if photo.is_file() else draft.without(photo.name)
-        return draft
+        return replace(draft, plan=known(draft.plan))
 
     def _recovered(self, key: str, damaged: Path) -> Draft:
         """What is left of a draft whose file is damaged: its photos, and which jobs described them. The user is told

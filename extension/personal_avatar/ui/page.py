@@ -25,6 +25,8 @@ from personal_avatar.ui.scene import JobWatch, Scene
 from personal_avatar.ui.texts import LANGUAGE_NAMES, choose, code_of, text
 
 Provider = Callable[[Scene], dict[str, Any]]
+# Remembers the value of a component; False where it is not remembered.
+Keep = Callable[[Scene, Any], bool]
 # Binds buttons, by the names of tabs of the page around, to a text with generation parameters and a picture.
 SendTo = Callable[[Mapping[str, Any], Any, Any], None]
 DESTINATIONS = ("txt2img", "img2img", "inpaint", "extras")
@@ -49,7 +51,8 @@ class Page:
         self._watched: dict[int, tuple[str, ...]] = {}
         self._filled: dict[int, str] = {}
         self._noted: set[int] = set()
-        self._lasting: set[int] = set()
+        self._keeps: dict[int, Keep] = {}
+        self._openings: list[Callable[[Scene], None]] = []
         self._reads: dict[str, gr.components.Component] = {}
         self._answered: list[Any] = []
         self._shelves: list[Shelf] = []
@@ -103,20 +106,21 @@ class Page:
         return self._shelves[-1]
 
     def fill(
-        self, name: str, component: Any, provider: Provider, *, noted: bool = False, lasting: bool = False
+        self, name: str, component: Any, provider: Provider, *, noted: bool = False, keep: Keep | None = None
     ) -> Any:
         """`show` and `read` in one, for a value that is only proposed: what the user changed himself stays.
 
         It counts as changed while it differs from what was proposed last. A server that was started anew does not know
-        what that was: what the page holds is then the user's, unless each change of it is `noted` at once. What is
-        `lasting` stays the user's own also where the same is proposed: no later proposal takes its place. That he had
-        his hands on it the browser tells: a field that was only passed through is left to the proposals.
+        what that was: what the page holds is then the user's, unless each change of it is `noted` at once.
+        What the user put in goes to `keep`, where there is one, also where it is what was proposed: that he had his
+        hands on it the browser tells, so that a field that was only passed through is left to the proposals. What was
+        kept is the provider's to propose; what could not be kept stays the user's own, and no proposal takes its place.
         """
         self._filled[component._id] = name
         if noted:
             self._noted.add(component._id)
-        if lasting:
-            self._lasting.add(component._id)
+        if keep is not None:
+            self._keeps[component._id] = keep
         return self.show(self.read(name, component), provider)
 
     def read(self, name: str, component: Any) -> Any:
@@ -131,6 +135,10 @@ class Page:
             self.read(name, message),
             lambda scene: {} if holds(str(scene.values.get(name) or ""), scene) else {"value": ""},
         )
+
+    def opening(self, prepare: Callable[[Scene], None]) -> None:
+        """To be called each time that the page opens, before anything is shown."""
+        self._openings.append(prepare)
 
     # -- events
 
@@ -197,11 +205,20 @@ class Page:
         header = request.headers.get("accept-language", "") if request else ""
         spoken = choose(code_of(language, ""), header)
         self._tidy()
+        if not seen:
+            self._prepare(self.scene(spoken, key, {}))
         scene = self.scene(spoken, key, dict(zip(self._reads, values, strict=True)))
         proposed = self._proposed(scene, seen, opening=not seen)
         fresh: dict[str, Any] = {}
         updates = [gr.update(**self._full(component, scene, proposed, seen, fresh)) for component in self._components]
         return [scene.key, fresh, *updates]
+
+    def _prepare(self, scene: Scene) -> None:
+        for prepare in self._openings:
+            try:
+                prepare(scene)
+            except Exception:  # noqa: BLE001  the border: where it matters, the panel says what is wrong
+                continue
 
     def _full(
         self, component: Any, scene: Scene, proposed: dict[int, dict[str, Any]], seen: Mapping[str, Any],
@@ -227,10 +244,11 @@ class Page:
         the number of that touch: all that no answer has told the browser yet to be `heard`."""
         self._tidy()
         names = [one.partition(":")[0] for one in touched.split()]
-        hands = [part for part in self._components if part._id in self._lasting and part.elem_id in names]
-        seen = {**seen, **{str(component._id): {} for component in hands}}
         scene = self.scene(language, key, dict(zip(self._reads, values, strict=True)))
+        put = self._kept(scene, seen, names)
+        seen = {**seen, **{str(number): last for number, last in put.items()}}
         proposed = self._proposed(scene, seen)
+        proposed |= {number: _valueless(proposed[number]) for number in put}  # he may be typing
         fresh, updates = dict(seen), []
         for component in self._components:
             if component._id not in self._shows:
@@ -242,6 +260,17 @@ class Page:
             fresh[name] = digest
         heard = gr.update(value=tag("i", data_pa_heard=touched)) if names else gr.update()
         return [fresh, heard, *updates]
+
+    def _kept(self, scene: Scene, seen: Mapping[str, Any], touched: Sequence[str]) -> dict[int, dict[str, Any]]:
+        """Keep what the user has put in: of these components what then counts as proposed last."""
+        found = {}
+        for component in self._components:
+            if (keep := self._keeps.get(component._id)) is None:
+                continue
+            last, value = seen.get(str(component._id)) or {}, scene.values[self._filled[component._id]]
+            if component.elem_id in touched or ("value" in last and not same(value, last["value"])):
+                found[component._id] = {**last, "value": value} if keep(scene, value) else {}
+        return found
 
     def _proposed(self, scene: Scene, seen: dict[str, Any], opening: bool = False) -> dict[int, dict[str, Any]]:
         """What is proposed, by component, without a value where the user has put another in the place of the last one.
@@ -281,10 +310,10 @@ class Page:
             return {"value": all_legible(told)} if isinstance(component, gr.HTML) else {}
 
     def _digest(self, component: Any, shown: dict[str, Any], scene: Scene, seen: Mapping[str, Any]) -> Any:
-        """What tells news apart: of a proposal itself, as it is asked for again; of the rest a hash. Of what lasts, and
-        is known to be the user's, no value: whatever it equals, it was not proposed."""
+        """What tells news apart: of a proposal itself, as it is asked for again; of the rest a hash. Of what could
+        not be kept, and is known to be the user's, no value: whatever it equals, it was not proposed."""
         if component._id in self._filled:
-            lasts = component._id in self._lasting and self._filled[component._id] in scene.own
+            lasts = component._id in self._keeps and self._filled[component._id] in scene.own
             return _valueless(shown) if lasts and str(component._id) in seen else shown
         watched = self._watched[component._id] or tuple(shown)
         relevant = {name: shown[name] for name in watched if name in shown}

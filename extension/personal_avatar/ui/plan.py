@@ -19,6 +19,7 @@ from personal_avatar.domain import BaseModelFile, Engine, Goal, Method
 from personal_avatar.errors import AvatarError
 from personal_avatar.training.planning.plan import PLANS, proposed_for
 from personal_avatar.ui.page import Page, elem_id
+from personal_avatar.ui.plan_kept import allowed, keep
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 from personal_avatar.ui.widgets import Form, defaults_of, plain_value, said
@@ -51,7 +52,8 @@ class PlanForm:
         }
         self._page, self._form = page, Form(page, _fields(), "plan")
         for field, component in zip(self._form.fields, self._form.components, strict=True):
-            page.fill(_key(field), component, partial(_proposed, field.name), lasting=True)
+            page.fill(_key(field), component, partial(_proposed, field.name), keep=partial(_keep, field))
+        page.opening(_pass_over)
         self._names = [*choices, *map(_key, self._form.fields)]
         self.components = [*choices.values(), *self._form.components]
 
@@ -66,7 +68,8 @@ class PlanForm:
         it."""
         if raw is not None:
             scene.values.update(zip(self._names, raw, strict=True))
-            scene.own = self._page.own(seen, scene.values)
+            # what the page shows of his settings is what he means
+            scene.own = self._page.own(seen, scene.values) | {f"plan.{name}" for name in scene.draft.plan}
         return Chosen(_method(scene), Engine(scene.values["engine"]), {GOAL: _goal(scene).value, **_own(scene)})
 
     def holding(self, method: Method, plan: Mapping[str, Any], seen: Seen) -> list[Any]:
@@ -75,7 +78,7 @@ class PlanForm:
         last, held = dict(seen), []
         for field, component in zip(self._form.fields, self._form.components, strict=True):
             if field.name in plan:
-                last[str(component._id)] = {}  # nothing was proposed: it is the user's own
+                last[str(component._id)] = {"value": None}  # nothing was proposed: it is the user's own, to be kept
             held.append(plan.get(field.name, last.get(str(component._id), {}).get("value", gr.update())))
         return [last, method.value, plan[GOAL], gr.update(), *held]
 
@@ -90,15 +93,16 @@ def _radio(
 
     def follow(scene: Scene) -> dict[str, Any]:
         words = worded(kinds(scene), scene.language)
-        return {"choices": words, "visible": len(words) > 1}
+        kept = scene.draft.plan.get(name)
+        value = kept if kept in [code for _, code in words] else first[0][1]
+        return {"choices": words, "visible": len(words) > 1, "value": value}
 
     first = worded(known, "en")
     radio = gr.Radio(
         first, value=first[0][1], label=text(label), visible=len(first) > 1, elem_id=elem_id(name),
         elem_classes=f"pa-choice pa-{name}",
     )
-    page.show(page.say(page.read(name, radio), label=label), follow)
-    return radio
+    return page.fill(name, page.say(radio, label=label), follow, keep=partial(keep, name))
 
 
 def _fields() -> Iterable[ModelField]:
@@ -126,10 +130,31 @@ def _key(field: ModelField) -> str:
     return f"plan.{field.name}"
 
 
+def _keep(field: ModelField, scene: Scene, value: Any) -> bool:
+    return keep(field.name, scene, plain_value(field, value))
+
+
+def _pass_over(scene: Scene) -> None:
+    """Of what was kept, settings that do not go with the checkpoint that is loaded now, or with each other."""
+    plan, method = scene.draft.plan, Method(scene.draft.plan.get("method", Method.LORA))
+    goals = [goal.value for goal in _goals(scene)]
+    goal = plan[GOAL] if plan.get(GOAL) in goals else goals[0]
+    settings = {name: value for name, value in _of(method, plan).items() if name != GOAL}
+    noun, engine = scene.draft.class_noun, Engine(plan.get("engine", Engine.DIFFUSERS))
+    check = partial(scene.studio.trainings.differences, engine, method, class_noun=noun)
+    stay = allowed(settings, lambda some: check({GOAL: goal, **some}))
+    for name in settings.keys() - stay.keys():
+        keep(name, scene, None)
+
+
 def _own(scene: Scene) -> dict[str, Any]:
-    """What the user set himself, of the settings of all methods. A field that he emptied says nothing."""
-    mine = [field for field in _fields() if _key(field) in scene.own and scene.values[_key(field)] is not None]
-    return {field.name: plain_value(field, scene.values[_key(field)]) for field in mine}
+    """What the user set himself, now or before, of the settings of all methods. A field that he emptied says
+    nothing."""
+    held = {field.name: scene.values[_key(field)] for field in _fields() if _key(field) in scene.own}
+    mine = {**scene.draft.plan, **held}
+    return {
+        field.name: plain_value(field, mine[field.name]) for field in _fields() if mine.get(field.name) is not None
+    }
 
 
 def _of(method: Method, plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +179,8 @@ def _planned(base: BaseModelFile, method: Method, chosen: tuple[tuple[str, Any],
 
 def _proposed(name: str, scene: Scene) -> dict[str, Any]:
     """A setting as the chosen method proposes it; one that it lacks stays as a method proposes that has it."""
-    method = _method(scene)
+    method, kept = _method(scene), scene.draft.plan
     visible = name in PLANS[method].__fields__
     owner = method if visible else next(other for other in PLANS if name in PLANS[other].__fields__)
-    return {"value": _suiting(name, scene, owner), "visible": visible}
+    value = kept[name] if name in kept else _suiting(name, scene, owner)
+    return {"value": value, "visible": visible}

@@ -43,6 +43,7 @@ def test_the_plan_that_fits_is_offered_used_and_starts(
     assert visitor.text("train_message") == ""
     visitor.press("offer", "Use the plan that fits")
     assert visitor.text("offer") == "" and visitor.value("plan_gradient_checkpointing") is True
+    assert visit(key="0f" * 16).value("plan_gradient_checkpointing") is True, "it is kept as the user's own"
     visitor.click("start")
     assert (visitor.text("offer"), visitor.text("train_message")) == ("", "")
     visitor.wait(lambda: "Oda is ready" in visitor.text("training"))

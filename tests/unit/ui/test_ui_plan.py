@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -30,6 +31,12 @@ from tests.unit.ui.visitor import Visitor
 
 Visit = Callable[..., Visitor]
 SETTINGS = sorted({name for kind in PLANS.values() for name in kind.__fields__} - {GOAL})
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(studio: Studio) -> None:
+    """Whoever opens the page was never here before."""
+    shutil.rmtree(studio.host.folders().data / "drafts", ignore_errors=True)
 
 
 def shown(visitor: Visitor) -> set[str]:
@@ -87,7 +94,7 @@ def test_the_rate_that_is_shown_follows_the_optimiser_as_the_training_does(
             assert "muon is for LoRA" in visitor.text("estimate")
         else:
             is_shown(visitor, plan_for(base, method, {"optimiser": optimiser}))
-    visitor = visit(key="fb" * 16)
+    visitor = visit(key="fa" * 16)
     visitor.enter(method=method.value, plan_dora=True)
     visitor.refresh()
     is_shown(visitor, plan_for(base, method, {"dora": True} if hasattr(PLANS[method](), "dora") else {}))
