@@ -96,14 +96,19 @@ def setting(
     multiple_of: int | None = None,
     choices: tuple[str, ...] | None = None,
     advanced: bool = False,
+    group: str = "",
     unit: str = "",
     regex: str | None = None,
     max_length: int | None = None,
     problem: str = "",
 ) -> Any:
-    """Declare one setting. `title` is a key of the table of translations; `advanced` ones are folded away; `problem`:
-    the key of what is said of a text that `regex` does not fit."""
-    extra: dict[str, Any] = {"step": step, "choices": choices, "advanced": advanced, "unit": unit, "problem": problem}
+    """Declare one setting. `title` is a key of the table of translations; `advanced` ones are folded away, and so are
+    those of a `group`, the key of the heading that they stand under, in the order in which they are declared;
+    `problem`: the key of what is said of a text that `regex` does not fit."""
+    extra: dict[str, Any] = {
+        "step": step, "choices": choices, "advanced": advanced or bool(group), "group": group, "unit": unit,
+        "problem": problem,
+    }
     if choices is not None:
         regex = "^(" + "|".join(choices) + r")(?!\n)$"
     return Field(

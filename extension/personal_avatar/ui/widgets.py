@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
+from html import escape
 from typing import Any
 
 import gradio as gr
 from pydantic.fields import ModelField
 
 from personal_avatar.params import Settings
+from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import Page, elem_id, same
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import DEFAULT, has, text
@@ -35,8 +37,13 @@ class Form:
 
     def _add_folded(self, fields: list[ModelField]) -> None:
         folded = gr.Accordion(text("settings.advanced"), open=False, elem_id=elem_id(f"{self._name}_advanced"))
-        with self._page.say(folded, label="settings.advanced"), gr.Row(elem_classes="pa-settings"):
-            self._add(fields)
+        with self._page.say(folded, label="settings.advanced"):
+            for group in dict.fromkeys(_group(field) for field in fields):
+                if group:
+                    head = gr.HTML(elem_id=elem_id(f"{self._name}_{group.rpartition('.')[2]}"))
+                    self._page.show(head, partial(_heading, group))
+                with gr.Row(elem_classes="pa-settings"):
+                    self._add([field for field in fields if _group(field) == group])
 
     def _add(self, fields: list[ModelField]) -> None:
         for field in fields:
@@ -62,6 +69,14 @@ class Form:
                 if not same(plain, defaults[field.name]):
                     made[field.name] = plain
         return made
+
+
+def _group(field: ModelField) -> str:
+    return str(field.field_info.extra["group"])
+
+
+def _heading(group: str, scene: Scene) -> dict[str, Any]:
+    return {"value": tag("h3", escape(scene.say(group)), class_="pa-group")}
 
 
 def defaults_of(kind: type[Settings]) -> dict[str, Any]:

@@ -363,6 +363,40 @@ def test_where_settings_of_another_method_keep_a_comparison_from_starting_it_say
     assert words in visitor.text("estimate") and words not in visitor.text("compare_takes")
 
 
+def folded(visitor: Visitor) -> dict[str, list[str]]:
+    """Settings by the heading that they stand under, in the order of the page; "" for those in sight."""
+    found: dict[str, list[str]] = {}
+    for group, name in visitor.settings("plan"):
+        found.setdefault(group, []).append(name)
+    return found
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_settings_that_are_folded_away_stand_under_headings_in_the_users_language(visit: Visit, language: str) -> None:
+    visitor = visit(key="e7" * 16, accept=language)
+    found = folded(visitor)
+    assert set(found.pop("")) == {"steps", "resolution_px", "rank", "vectors", "init_word"}
+    groups = ("pace", "learned", "photos", "others", "judged", "noise", "means")
+    assert list(found) == [text(f"plan.group.{group}", language) for group in groups]
+    together = list(found.values())
+    assert {"batch_size", "learning_rate"} <= set(together[0]) and {"alpha", "text_encoder_learning_rate"} <= set(
+        together[1])
+    assert all("prior" in name or name == "class_pictures" for name in together[3])
+    assert max(map(len, together)) <= 9
+    for method in Method:
+        visitor.enter(method=method.value)
+        visitor.refresh()
+        assert all(shown(visitor) & set(names) for names in together), "no heading stands over nothing"
+
+
+@pytest.mark.parametrize("kind", PLANS.values())
+def test_each_setting_of_a_training_that_is_folded_away_has_a_heading(kind: type[TrainPlan]) -> None:
+    for name, field in kind.__fields__.items():
+        extra = field.field_info.extra
+        assert bool(extra["advanced"]) == bool(extra["group"]), name
+        assert extra["group"] in ("", PLANS[Method.LORA].__fields__.get(name, field).field_info.extra["group"]), name
+
+
 def test_the_engine_is_asked_for_where_there_is_a_choice(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     assert visit(key="f5" * 16).prop("engine", "visible") is False
     monkeypatch.setattr(Trainings, "engines", lambda self: tuple(Engine))

@@ -113,6 +113,7 @@ def made_keys() -> set[str]:
     keys |= {f"photos.{do}" for do in (*TAKES, "remove")}
     keys |= {f"photos.part.{part}" for part in photos.PARTS}
     keys |= {f"caption.{name}" for name in ("undo", "redo", "search", "replacement")}
+    keys |= {part.field_info.extra["group"] for kind in PLANS.values() for part in kind.__fields__.values()} - {""}
     told = set(Code) - BY_ITSELF
     keys |= {f"lint.{code.value}" for code in told} | {f"lint.{code.value}.why" for code in told}
     for kind in (*PLANS.values(), CreateSettings, CaptionSettings, InventSettings, RuleSettings, *IDENTITIES):

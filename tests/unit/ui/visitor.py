@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ class Visitor:
         config = client.get("/config").json()
         self._dependencies = config["dependencies"]
         self.props: dict[int, dict[str, Any]] = {part["id"]: part["props"] for part in config["components"]}
+        self._layout = config["layout"]
         self._ids = {props.get("elem_id", "").removeprefix(PREFIX): number for number, props in self.props.items()}
         self._set("language", language)
         self._set("key", key)
@@ -42,6 +43,18 @@ class Visitor:
     def text(self, name: str) -> str:
         """What a part that shows HTML says, without its tags."""
         return " ".join(unescape(re.sub(r"<[^>]+>", " ", self.value(name) or "")).split())
+
+    def settings(self, form: str) -> list[tuple[str, str]]:
+        """(heading above it, name) of each setting of a form, in the order of the page."""
+        found, heading = [], ""
+        for number in _in_order(self._layout):
+            props = self.props[number]
+            name, shown = props.get("elem_id") or "", str(props.get("value"))
+            if 'class="pa-group"' in shown:
+                heading = re.sub("<[^>]+>", "", shown)
+            elif name.startswith(f"{PREFIX}{form}_") and "label" in props and "open" not in props:
+                found.append((heading, name.removeprefix(f"{PREFIX}{form}_")))
+        return found
 
     def wait(self, seen: Callable[[], bool], timeout_s: float = 60.0) -> None:
         """Refresh until something is seen; fails with what the jobs panel shows."""
@@ -133,6 +146,13 @@ class Visitor:
             return bool(changes)
         self.props[component]["value"] = value
         return False
+
+
+def _in_order(part: dict[str, Any]) -> Iterator[int]:
+    """Ids of components as they lie in the page."""
+    for child in part.get("children") or ():
+        yield child["id"]
+        yield from _in_order(child)
 
 
 def _attribute(attributes: str, name: str) -> str:

@@ -24,6 +24,8 @@ SIDES_PX = 64  # sides of training pictures are multiples of it
 ENLARGED, ORIGINS = "enlarged", "origins"
 PREDICTION, PICTURES, BOTH = "prediction", "pictures", "both"
 PRIORS = (PREDICTION, PICTURES, BOTH)
+PACE, LEARNED, PHOTOS = "plan.group.pace", "plan.group.learned", "plan.group.photos"
+OTHERS, JUDGED, NOISE, MEANS = "plan.group.others", "plan.group.judged", "plan.group.noise", "plan.group.means"
 
 
 class TrainPlan(Settings):
@@ -46,50 +48,50 @@ class TrainPlan(Settings):
 
     goal: str = setting(Goal.FACE.value, "plan.goal", choices=tuple(goal.value for goal in Goal))
     steps: int = setting(0, "plan.steps", ge=0, le=20000, step=50, unit="steps")
-    steps_per_photo: int = setting(STEPS_PER_PHOTO, "plan.steps_per_photo", ge=5, le=1000, step=5, advanced=True)
     resolution_px: int = setting(0, "plan.resolution", ge=0, le=1536, step=SIDES_PX, multiple_of=SIDES_PX, unit="px")
-    batch_size: int = setting(2, "plan.batch_size", ge=1, le=64, step=1, advanced=True)
-    accumulate: int = setting(1, "plan.accumulate", ge=1, le=64, step=1, advanced=True)
-    gpus: int = setting(1, "plan.gpus", ge=1, le=16, step=1, advanced=True)
-    learning_rate: float = setting(1e-4, "plan.learning_rate", ge=1e-8, le=10.0, advanced=True)
-    text_encoder_learning_rate: float = setting(0.0, "plan.te_learning_rate", ge=0.0, le=10.0, advanced=True)
-    optimiser: str = setting(ADAMW, "plan.optimiser", choices=tuple(OPTIMISERS), advanced=True)
-    weight_decay: float = setting(0.01, "plan.weight_decay", ge=0.0, le=1.0, advanced=True)
-    schedule: str = setting("cosine", "plan.schedule", choices=("cosine", "constant"), advanced=True)
-    warmup_steps: int = setting(0, "plan.warmup", ge=0, le=2000, step=10, advanced=True, unit="steps")
-    timesteps: str = setting(EVEN, "plan.timesteps", choices=(EVEN, MIDDLE), advanced=True)
-    low_first: float = setting(0.0, "plan.low_first", ge=0.0, le=0.9, step=0.05, advanced=True)
-    compile: str = setting("auto", "plan.compile", choices=("auto", "on", "off"), advanced=True)
-    min_snr_gamma: float = setting(5.0, "plan.min_snr", ge=0.0, le=20.0, advanced=True)
-    scale_v_loss: bool = setting(False, "plan.scale_v_loss", advanced=True)
-    noise_offset: float = setting(0.0, "plan.noise_offset", ge=0.0, le=0.2, advanced=True)
-    input_perturbation: float = setting(0.0, "plan.input_perturbation", ge=0.0, le=0.5, advanced=True)
-    trigger_word: str = setting("", "plan.trigger_word", max_length=30, advanced=True)
-    caption_dropout: float = setting(0.0, "plan.caption_dropout", ge=0.0, le=0.9, advanced=True)
-    vary_captions: bool = setting(True, "plan.vary_captions", advanced=True)
-    shuffle_captions: bool = setting(False, "plan.shuffle_captions", advanced=True)
-    keep_tags: int = setting(1, "plan.keep_tags", ge=0, le=20, step=1, advanced=True)
-    clip_skip: int = setting(1, "plan.clip_skip", ge=1, le=4, step=1, advanced=True)
-    prior_weight: float = setting(0.0, "plan.prior_weight", ge=0.0, le=4.0, advanced=True)
-    prior_from: str = setting(PREDICTION, "plan.prior_from", choices=PRIORS, advanced=True)
-    prior_dropout: float = setting(0.04, "plan.prior_dropout", ge=0.0, le=0.9, advanced=True)
-    prior_styles: float = setting(0.0, "plan.prior_styles", ge=0.0, le=0.9, step=0.05, advanced=True)
-    prior_after: float = setting(0.0, "plan.prior_after", ge=0.0, le=0.9, step=0.05, advanced=True)
-    class_pictures: int = setting(24, "plan.class_pictures", ge=4, le=1000, step=4, advanced=True)
-    unmasked_weight: float = setting(1.0, "plan.unmasked_weight", ge=0.0, le=1.0, advanced=True)
-    ema_decay: float = setting(0.0, "plan.ema", ge=0.0, le=0.9999, advanced=True)
-    gradient_checkpointing: bool = setting(False, "plan.gradient_checkpointing", advanced=True)
-    precision: str = setting("auto", "plan.precision", choices=("auto", "fp32", "bf16", "fp16"), advanced=True)
-    flip: bool = setting(False, "plan.flip", advanced=True)
-    save_count: int = setting(4, "plan.save_count", ge=1, le=20, step=1, advanced=True)
-    stop_at: float = setting(0.0, "plan.stop_at", ge=0.0, le=1.0, advanced=True)  # share of the way to the ceiling
-    held_out: float = setting(0.2, "plan.held_out", ge=0.0, le=0.5, advanced=True)
-    min_photos: int = setting(3, "plan.min_photos", ge=1, le=50, step=1, advanced=True)
-    score_pictures: int = setting(8, "plan.score_pictures", ge=1, le=64, step=1, advanced=True)
-    sample_steps: int = setting(16, "plan.sample_steps", ge=1, le=100, step=1, advanced=True)
-    guidance: float = setting(5.0, "plan.guidance", ge=1.0, le=30.0, step=0.5, advanced=True)
-    must_rise: bool = setting(True, "plan.must_rise", advanced=True)  # fail when the likeness did not rise
-    seed: int = setting(1, "plan.seed", ge=0, le=2**31 - 1, step=1, advanced=True)
+    steps_per_photo: int = setting(STEPS_PER_PHOTO, "plan.steps_per_photo", ge=5, le=1000, step=5, group=PACE)
+    batch_size: int = setting(2, "plan.batch_size", ge=1, le=64, step=1, group=PACE)
+    accumulate: int = setting(1, "plan.accumulate", ge=1, le=64, step=1, group=PACE)
+    learning_rate: float = setting(1e-4, "plan.learning_rate", ge=1e-8, le=10.0, group=PACE)
+    optimiser: str = setting(ADAMW, "plan.optimiser", choices=tuple(OPTIMISERS), group=PACE)
+    weight_decay: float = setting(0.01, "plan.weight_decay", ge=0.0, le=1.0, group=PACE)
+    schedule: str = setting("cosine", "plan.schedule", choices=("cosine", "constant"), group=PACE)
+    warmup_steps: int = setting(0, "plan.warmup", ge=0, le=2000, step=10, group=PACE, unit="steps")
+    text_encoder_learning_rate: float = setting(0.0, "plan.te_learning_rate", ge=0.0, le=10.0, group=LEARNED)
+    clip_skip: int = setting(1, "plan.clip_skip", ge=1, le=4, step=1, group=LEARNED)
+    ema_decay: float = setting(0.0, "plan.ema", ge=0.0, le=0.9999, group=LEARNED)
+    trigger_word: str = setting("", "plan.trigger_word", max_length=30, group=PHOTOS)
+    caption_dropout: float = setting(0.0, "plan.caption_dropout", ge=0.0, le=0.9, group=PHOTOS)
+    vary_captions: bool = setting(True, "plan.vary_captions", group=PHOTOS)
+    shuffle_captions: bool = setting(False, "plan.shuffle_captions", group=PHOTOS)
+    keep_tags: int = setting(1, "plan.keep_tags", ge=0, le=20, step=1, group=PHOTOS)
+    unmasked_weight: float = setting(1.0, "plan.unmasked_weight", ge=0.0, le=1.0, group=PHOTOS)
+    flip: bool = setting(False, "plan.flip", group=PHOTOS)
+    min_photos: int = setting(3, "plan.min_photos", ge=1, le=50, step=1, group=PHOTOS)
+    prior_weight: float = setting(0.0, "plan.prior_weight", ge=0.0, le=4.0, group=OTHERS)
+    prior_from: str = setting(PREDICTION, "plan.prior_from", choices=PRIORS, group=OTHERS)
+    prior_dropout: float = setting(0.04, "plan.prior_dropout", ge=0.0, le=0.9, group=OTHERS)
+    prior_styles: float = setting(0.0, "plan.prior_styles", ge=0.0, le=0.9, step=0.05, group=OTHERS)
+    prior_after: float = setting(0.0, "plan.prior_after", ge=0.0, le=0.9, step=0.05, group=OTHERS)
+    class_pictures: int = setting(24, "plan.class_pictures", ge=4, le=1000, step=4, group=OTHERS)
+    save_count: int = setting(4, "plan.save_count", ge=1, le=20, step=1, group=JUDGED)
+    stop_at: float = setting(0.0, "plan.stop_at", ge=0.0, le=1.0, group=JUDGED)  # share of the way to the ceiling
+    held_out: float = setting(0.2, "plan.held_out", ge=0.0, le=0.5, group=JUDGED)
+    score_pictures: int = setting(8, "plan.score_pictures", ge=1, le=64, step=1, group=JUDGED)
+    sample_steps: int = setting(16, "plan.sample_steps", ge=1, le=100, step=1, group=JUDGED)
+    guidance: float = setting(5.0, "plan.guidance", ge=1.0, le=30.0, step=0.5, group=JUDGED)
+    must_rise: bool = setting(True, "plan.must_rise", group=JUDGED)  # fail when the likeness did not rise
+    timesteps: str = setting(EVEN, "plan.timesteps", choices=(EVEN, MIDDLE), group=NOISE)
+    min_snr_gamma: float = setting(5.0, "plan.min_snr", ge=0.0, le=20.0, group=NOISE)
+    scale_v_loss: bool = setting(False, "plan.scale_v_loss", group=NOISE)
+    noise_offset: float = setting(0.0, "plan.noise_offset", ge=0.0, le=0.2, group=NOISE)
+    input_perturbation: float = setting(0.0, "plan.input_perturbation", ge=0.0, le=0.5, group=NOISE)
+    seed: int = setting(1, "plan.seed", ge=0, le=2**31 - 1, step=1, group=NOISE)
+    precision: str = setting("auto", "plan.precision", choices=("auto", "fp32", "bf16", "fp16"), group=MEANS)
+    gradient_checkpointing: bool = setting(False, "plan.gradient_checkpointing", group=MEANS)
+    low_first: float = setting(0.0, "plan.low_first", ge=0.0, le=0.9, step=0.05, group=MEANS)
+    compile: str = setting("auto", "plan.compile", choices=("auto", "on", "off"), group=MEANS)
+    gpus: int = setting(1, "plan.gpus", ge=1, le=16, step=1, group=MEANS)
 
     @validator("trigger_word")
     def _one_word(cls, word: str) -> str:  # noqa: N805
@@ -153,11 +155,11 @@ class LoraPlan(TrainPlan):
     """
 
     rank: int = setting(32, "plan.rank", ge=1, le=256, step=1)
-    alpha: float = setting(16.0, "plan.alpha", ge=0.01, le=512, advanced=True)
-    conv_rank: int = setting(0, "plan.conv_rank", ge=0, le=128, step=1, advanced=True)
-    dora: bool = setting(False, "plan.dora", advanced=True)
-    blocks: str = setting("all", "plan.blocks", choices=("all", "late"), advanced=True)
-    words_factor: float = setting(1.0, "plan.words_factor", ge=0.1, le=100.0, advanced=True)
+    alpha: float = setting(16.0, "plan.alpha", ge=0.01, le=512, group=LEARNED)
+    conv_rank: int = setting(0, "plan.conv_rank", ge=0, le=128, step=1, group=LEARNED)
+    dora: bool = setting(False, "plan.dora", group=LEARNED)
+    blocks: str = setting("all", "plan.blocks", choices=("all", "late"), group=LEARNED)
+    words_factor: float = setting(1.0, "plan.words_factor", ge=0.1, le=100.0, group=LEARNED)
 
     @property
     def conv_alpha(self) -> float:
@@ -168,22 +170,22 @@ class LoraPlan(TrainPlan):
 class DreamboothLoraPlan(LoraPlan):
     """A LoRA with prior preservation on pictures of the class."""
 
-    prior_weight: float = setting(1.0, "plan.prior_weight", ge=0.0, le=4.0, advanced=True)
-    prior_from: str = setting(PICTURES, "plan.prior_from", choices=PRIORS, advanced=True)
+    prior_weight: float = setting(1.0, "plan.prior_weight", ge=0.0, le=4.0, group=OTHERS)
+    prior_from: str = setting(PICTURES, "plan.prior_from", choices=PRIORS, group=OTHERS)
 
 
 class DreamboothPlan(TrainPlan):
     """The whole UNet, and the text encoders when they have a learning rate; the result is a checkpoint."""
 
-    learning_rate: float = setting(2e-6, "plan.learning_rate", ge=1e-8, le=10.0, advanced=True)
-    prior_weight: float = setting(1.0, "plan.prior_weight", ge=0.0, le=4.0, advanced=True)
-    prior_from: str = setting(PICTURES, "plan.prior_from", choices=PRIORS, advanced=True)
+    learning_rate: float = setting(2e-6, "plan.learning_rate", ge=1e-8, le=10.0, group=PACE)
+    prior_weight: float = setting(1.0, "plan.prior_weight", ge=0.0, le=4.0, group=OTHERS)
+    prior_from: str = setting(PICTURES, "plan.prior_from", choices=PRIORS, group=OTHERS)
 
 
 class TextualInversionPlan(TrainPlan):
     """New words: `vectors` of them, that begin as `init_word` (empty: the class noun); the result is an embedding."""
 
-    learning_rate: float = setting(5e-3, "plan.learning_rate", ge=1e-8, le=10.0, advanced=True)
+    learning_rate: float = setting(5e-3, "plan.learning_rate", ge=1e-8, le=10.0, group=PACE)
     vectors: int = setting(4, "plan.vectors", ge=1, le=32, step=1)
     init_word: str = setting("", "plan.init_word", max_length=100)
 
