@@ -96,6 +96,12 @@
         return [Array.from(touched, (touch) => touch.join(":")).join(" "), ...rest];
     }
 
+    // All is as it was proposed: what has not been told yet is not to be told any more.
+    function untouched(...all) {
+        touched.clear();
+        return all;
+    }
+
     function forget() {
         const holder = document.querySelector("#personal_avatar_heard [data-pa-heard]");
         for (const one of holder ? holder.dataset.paHeard.split(" ") : []) {
@@ -116,7 +122,7 @@
     }
 
     // `tools` are for the other scripts of this folder, which are loaded after this one.
-    window.personalAvatar = {arrive, noted, speak, take, tools: {action, byId, element, press, region, watch, words}};
+    window.personalAvatar = {arrive, noted, speak, take, untouched, tools: {action, byId, element, press, region, watch, words}};
 
     // -- refreshing
 

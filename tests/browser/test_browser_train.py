@@ -79,6 +79,13 @@ def test_method_goal_and_what_the_user_set_are_there_after_a_reload(open_page: O
     assert page.part("goal", "input[value=face-quick]").is_selected()
     assert page.part("plan_steps", RATE).get_property("value") == proposed
     page.wait(lambda: "Rank: 41" in page.text("compare_takes") and "Steps" not in page.text("compare_takes"))
+    page.number("plan_steps", 150)
+    page.wait(lambda: "Steps: 150" in page.text("compare_takes"))
+    page.click("plan_back")
+    page.wait(lambda: not page.part("plan_back").is_displayed())
+    assert page.part("plan_steps", RATE).get_property("value") == proposed
+    assert page.part("plan_rank", RATE).get_property("value") != "41"
+    assert page.part("method", "input[value=dreambooth-lora]").is_selected()
     assert page.complaints() == []
 
 

@@ -19,7 +19,7 @@ from personal_avatar.domain import BaseModelFile, Engine, Goal, Method
 from personal_avatar.errors import AvatarError
 from personal_avatar.training.planning.plan import PLANS, proposed_for
 from personal_avatar.ui.page import Page, elem_id
-from personal_avatar.ui.plan_kept import allowed, keep
+from personal_avatar.ui.plan_kept import allowed, forget_settings, keep
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 from personal_avatar.ui.widgets import Form, defaults_of, plain_value, said
@@ -54,8 +54,21 @@ class PlanForm:
         for field, component in zip(self._form.fields, self._form.components, strict=True):
             page.fill(_key(field), component, partial(_proposed, field.name), keep=partial(_keep, field))
         page.opening(_pass_over)
+        self._back = gr.Button(text("plan.back"), size="sm", visible=False, elem_id=elem_id("plan_back"))
+        page.show(page.say(self._back, value="plan.back"), lambda scene: {"visible": bool(_own(scene))})
         self._names = [*choices, *map(_key, self._form.fields)]
         self.components = [*choices.values(), *self._form.components]
+
+    def connect(self, message: Any) -> None:
+        """Wire the button that takes back what the user set, but method and goal."""
+        page, settings = self._page, self._form.components
+
+        def proposed_again(scene: Scene, seen: Seen, *raw: Any) -> list[Any]:
+            forget_settings(scene)
+            held = zip(settings, raw, strict=True)
+            return [{**seen, **{str(component._id): {"value": value} for component, value in held}}]
+
+        page.on(self._back.click, proposed_again, [page.seen, *settings], [page.seen], message, script="untouched")
 
     def chosen(self, scene: Scene, raw: Sequence[Any] | None = None, seen: Seen = NOTHING) -> Chosen:
         """What the user chose, and of the settings of the method those that he changed himself: what a scene of a

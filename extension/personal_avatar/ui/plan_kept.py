@@ -49,6 +49,14 @@ def keep(name: str, scene: Scene, value: Any) -> bool:
     return bool(told)
 
 
+def forget_settings(scene: Scene) -> None:
+    """Method, engine and goal stay. Raises `NotReadable`."""
+    with scene.desk.lock:
+        plan = scene.desk.draft(scene.key).plan
+        if plan:
+            scene.desk.note(scene.key, plan={name: plan[name] for name in (*WAYS, "goal") if name in plan})
+
+
 def allowed(settings: Mapping[str, Any], check: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
     """Those settings that can be together; `check` raises `AvatarError` for what cannot. Where nothing can, it is not
     the settings that are wrong: all of them."""

@@ -56,6 +56,7 @@ def _inputs(page: Page, about: About) -> None:
     page.say(start, value="train.start")
     page.say(compare, value="train.compare")
     message = page.passing(gr.HTML(elem_id=elem_id("train_message")))
+    form.connect(message)
     job = begun.build(page)
     offers, values = Offers(page, form, job), [page.seen, *about.inputs, *form.components]
 

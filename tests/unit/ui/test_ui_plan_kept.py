@@ -154,6 +154,30 @@ def test_the_plan_goes_with_the_draft_in_every_tab(visit: Visit) -> None:
         assert (tab.value("plan_steps"), tab.value("method")) == (usual, "lora")
 
 
+def test_a_button_takes_back_what_the_user_set_but_method_and_goal(visit: Visit, studio: Studio) -> None:
+    key = "a9" * 16
+    visitor, tab = visit(key=key), visit(key=key)
+    assert visitor.prop("plan_back", "visible") is False
+    put(visitor, "method", Method.DREAMBOOTH_LORA.value)
+    put(visitor, "goal", Goal.FACE_QUICK.value)
+    quick = plan_for(studio.host.checkpoint(), Method.DREAMBOOTH_LORA, {"goal": Goal.FACE_QUICK.value}).dict()
+    assert visitor.prop("plan_back", "visible") is False
+    put(visitor, "plan_steps", 650)
+    put(visitor, "plan_optimiser", "prodigy")
+    put(visitor, "plan_rank", quick["rank"])
+    put(visitor, "plan_learning_rate", 99.0)  # which cannot be kept
+    tab.refresh()
+    assert visitor.prop("plan_back", "visible") and visitor.value("plan_learning_rate") != quick["learning_rate"]
+    visitor.click("plan_back")
+    assert kept(studio, key) == {"method": "dreambooth-lora", "goal": "face-quick"}
+    tab.refresh()
+    for page in (visitor, tab, visit(key=key)):
+        held = {name: page.value(f"plan_{name}") for name in ("steps", "optimiser", "rank", "learning_rate")}
+        assert held == {name: quick[name] for name in held}
+        assert (page.value("method"), page.value("goal")) == ("dreambooth-lora", "face-quick")
+        assert page.prop("plan_back", "visible") is False and page.text("compare_takes").count("Steps") == 0
+
+
 def test_where_nothing_can_be_kept_the_open_page_keeps_it(visit: Visit) -> None:
     visitor = visit(key="")  # a browser without our script
     put(visitor, "plan_steps", 650)
