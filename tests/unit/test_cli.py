@@ -18,14 +18,16 @@ from painted_motifs import write_hatched
 from personal_avatar import pictures
 from personal_avatar.albums import sizes
 from personal_avatar.cli import main
+from personal_avatar.commands.common import Shown
 from personal_avatar.commands.train import copied
 from personal_avatar.domain import ONE_PHOTO, Engine, Goal, Method
 from personal_avatar.environment import kohya
+from personal_avatar.jobs.events import Progress, Record, Stage
 from personal_avatar.options.codes import ENGINES, FORMATS, GOALS, METHODS, SIZES, WAYS
 from personal_avatar.options.common import results
 from personal_avatar.shipped import AVATAR_TINY
 from personal_avatar.standalone.host import StandaloneHost
-from personal_avatar.terminal import Bar
+from personal_avatar.terminal import Bar, Terminal
 from PIL import Image
 
 from tests.unit.api.house import GOOD, SAMPLES, DrawingHost
@@ -551,6 +553,16 @@ class Screen:
 
     def flush(self) -> None:
         pass
+
+
+def test_steps_are_drawn_under_their_own_name_after_a_checkpoint_was_judged() -> None:
+    err, out = Screen(True), Screen(False)
+    shown = Shown(Terminal(out=out, err=err), Path("data"))  # type: ignore[arg-type]
+    events = (Stage("train"), Progress(50, 100), Stage("judge", within="train"), Progress(100, 100))
+    for number, event in enumerate(events, start=1):
+        shown(Record(number, 0.0, event))
+    assert out.text.splitlines() == ["  Training", "  Saving and judging what was learned"]
+    assert "judge" not in err.text and "train      " + "█" * 24 + " 100/100" in err.text
 
 
 def test_progress_is_drawn_on_a_terminal_only() -> None:

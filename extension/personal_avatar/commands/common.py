@@ -165,7 +165,7 @@ class Shown:
             self.close()
             key = f"stage.{event.name}"
             self._terminal.say(f"  {text(key) if has(key) else event.name}")
-            self._bar = self._terminal.bar(event.name)
+            self._bar = self._bar if event.within else self._terminal.bar(event.name)
         elif isinstance(event, Progress) and self._bar is not None:
             self._bar(event.step, event.total, f"  loss {event.loss:.3f}" if event.loss is not None else "")
         elif isinstance(event, Score):

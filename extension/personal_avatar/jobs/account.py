@@ -78,7 +78,8 @@ class Account:
         loop_s = self.loop_left_s if self.step < self.total_steps else 0.0
         if self.besides_s is None or loop_s is None:
             return None
-        return loop_s + max(0.0, self.besides_s - max(0.0, now - self.besides_at))
+        works = self.lap_at is not None and not self.parked
+        return loop_s + max(0.0, self.besides_s - (max(0.0, now - self.besides_at) if works else 0.0))
 
     def spent_s(self, stage: str, now: float) -> float:
         """Seconds in a stage until now."""
@@ -121,7 +122,7 @@ def _changes(account: Account, at: float, event: Event) -> dict[str, Any]:
         prepared = {} if account.starts else _lap(account, at)  # what was open in a process that died is left out
         begun = {"starts": account.starts + 1, "lap_at": at, "stage": BEFORE, "word_at": -1, "done": False}
         return {**prepared, **begun, **_NO_LOOP}
-    if isinstance(event, Stage) and event.within and event.within == account.stage:
+    if isinstance(event, Stage) and event.within:
         return {"within": event.name}
     if isinstance(event, Stage):
         return {**_lap(account, at), "stage": event.name, "lap_at": at, **_NO_PACE}

@@ -104,7 +104,7 @@ class Neighbour:
         if isinstance(event, Parked):
             self.parked = event.parked
         elif isinstance(event, Started | Stage):
-            self.on_card = isinstance(event, Stage) and event.name in self.stages
+            self.on_card = isinstance(event, Stage) and (event.within or event.name) in self.stages
             self.parked = self.ended = False
         elif isinstance(event, Done | Failed | Paused):
             self.ended = True

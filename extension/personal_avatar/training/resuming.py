@@ -21,7 +21,7 @@ import numpy as np
 from personal_avatar.domain import Dataset, from_json, to_json
 from personal_avatar.errors import DiskFull
 from personal_avatar.jobs.control import CANCEL, PAUSE
-from personal_avatar.jobs.events import Log, Progress
+from personal_avatar.jobs.events import Log
 from personal_avatar.jobs.homing import homed
 from personal_avatar.jobs.kept import ASIDE_FOLDER, STATE_COMPLETE
 from personal_avatar.storage import sha256_of
@@ -213,9 +213,7 @@ class Keeper:
         except (Damaged, ValueError, KeyError, TypeError) as error:
             self._put_aside(str(error))
             return
-        trainer = self._trainer
-        self._work.emit(Log(text("log.going_on", step=trainer.done, total=trainer.total)))
-        self._work.emit(Progress(trainer.done, trainer.total, trainer.last_loss))
+        self._work.emit(Log(text("log.going_on", step=self._trainer.done, total=self._trainer.total)))
 
     def _restore(self) -> None:
         import torch

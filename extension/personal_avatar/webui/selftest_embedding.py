@@ -42,7 +42,7 @@ def _verify_taken(file: Path) -> None:
         )
     taken = known.word_embeddings.get(file.stem)
     if taken is None:
-        raise stated(SelfTestFailed, "failure.not_read", trial.HINT, file=file.name)
+        raise stated(SelfTestFailed, "failure.embedding_unread", trial.HINT, file=file.name)
     if not file.samefile(taken.filename):
         raise stated(NotTaken, "failure.other_word", other_file=taken.filename, word=file.stem, place=file)
 

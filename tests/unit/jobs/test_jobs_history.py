@@ -147,6 +147,11 @@ def test_a_job_that_ends_while_its_loop_rests_rests_no_more(past: Past) -> None:
     assert past.runs([*JUDGES, *END], 90).within == ""
 
 
+@pytest.mark.parametrize("rests", [{"kind": "paused", "step": 50}, {"kind": "parked", "parked": True, "seconds": 1}])
+def test_while_the_work_itself_rests_nothing_gets_less(rests: dict[str, Any], past: Past) -> None:
+    assert past.runs([*JUDGES[:-1], (20, rests)], 500).eta_s == close_to(10 + 90)
+
+
 def test_the_time_in_which_a_loop_rests_is_time_of_its_stage(past: Past) -> None:
     past.ran([*STAGES[:4], (20, {"kind": "stage", "name": "judge", "within": "train"}), *STAGES[4:], *END])
     assert past.store.view(past.job([], 0)).eta_s == close_to(80)

@@ -15,6 +15,7 @@ import pytest
 from personal_avatar.errors import WrongState
 from personal_avatar.jobs import process
 from personal_avatar.jobs.control import YIELD, Control
+from personal_avatar.jobs.events import EventWriter, Stage
 from personal_avatar.jobs.executors import CARRIER
 from personal_avatar.jobs.sharing import Guest, yielded
 from personal_avatar.jobs.states import State
@@ -60,6 +61,15 @@ def test_a_training_stands_still_for_the_block_and_goes_on_after_it(
         assert steps(folder) == before
     until(lambda: steps(folder) > before)
     assert parkings(folder) == [True, False]
+
+
+def test_a_training_that_judges_what_it_learned_between_two_steps_is_on_the_card_as_before(
+    store: JobStore, start: Callable[[str], str]
+) -> None:
+    job_id = start("train")
+    EventWriter(store.folder(job_id))(Stage("judge", within="train"))
+    with yielded(around(store)) as answer:
+        assert answer.parked == (job_id,)
 
 
 def test_a_view_tells_that_it_waits(store: JobStore, start: Callable[[str], str]) -> None:

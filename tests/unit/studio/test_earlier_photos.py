@@ -236,9 +236,13 @@ def test_consent_to_a_training_that_was_cut_short_stands_in_the_avatar(studio: S
     other = replace(job, payload={**job.payload, "avatar": {
         **job.payload["avatar"], "consent": {"statement": "To more.", "given_by": "local", "given_at": "2026-01-01"},
     }})
-    unmeasured = {**result, "likeness": None, "checkpoints": [{**result["checkpoint"], "likeness": None}]}
+    point = {**result["checkpoint"], "likeness": None, "scores": None}
+    point["path"] = str(Path(point["path"]).with_name("bea-2.safetensors"))
+    unmeasured = {**result, "likeness": None, "checkpoints": [point]}
     for _ in range(2):  # the same twice, as after a crash
         results.taken(studio, other, unmeasured)
     found = studio.avatars.load("bea")
     assert [consent.statement for consent in found.consents] == ["To more.", "Bea agreed."]
-    assert replace(found, earlier_consents=()) == known
+    assert [one.path.name for one in found.checkpoints] == ["bea.safetensors", "bea-2.safetensors"]
+    assert found.best == known.best
+    assert replace(found, earlier_consents=(), checkpoints=known.checkpoints) == known

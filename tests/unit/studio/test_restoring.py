@@ -188,7 +188,7 @@ def test_a_job_restores_one_picture_after_the_other(studio: Studio, blurred: Pat
     assert load_picture(studio.gallery.picture(job.id, 1)).shape == load_picture(SAMPLES / "no-face.jpg").shape
     said = [record.event for record in studio.events(job.id)]
     assert any("README.md is left out" in str(event) for event in said)
-    assert any("no-face.jpg stays as it is" in str(event) for event in said)
+    assert any("no-face.jpg is left unrestored" in str(event) for event in said)
     assert Path(first["restored"]).is_relative_to(studio.jobs.folder(job.id))
 
 

@@ -79,7 +79,7 @@ def test_a_face_that_is_not_the_persons_stays_as_it_was_made(studio: Studio, tmp
     avatar, rng = anna(studio), np.random.default_rng(0)
     stranger = replace(avatar, reference=tuple(rng.standard_normal(len(avatar.reference)).tolist()))
     made, said = retouched(Retouching(studio, stranger, ()), [portrait(tmp_path / "1.png", blurry())], tmp_path)
-    assert made[0].restored is None and "1.png stays as it is: it shows somebody else" in said
+    assert made[0].restored is None and "1.png is left unrestored: it shows somebody else" in said
     assert [path.name for path in tmp_path.glob("*.png")] == ["1.png"]
 
 

@@ -182,9 +182,9 @@ def test_the_remedy_for_a_training_that_was_too_strong_is_told_in_the_language_o
 
 def test_test_pictures_without_a_face_are_told_in_the_language_of_the_page() -> None:
     remedy = text("error.NOT_ALIKE.faceless", changes="resolution_px 192, sample_steps 16")
-    error = NotAlike(text("failure.faceless", place="/x/a.safetensors"), remedy)
+    error = NotAlike(text("failure.no_face_made", place="/x/a.safetensors"), remedy)
     _, told, hint = lines(error_box(error, "vi"))
-    assert told == text("failure.faceless", "vi", place="/x/a.safetensors")
+    assert told == text("failure.no_face_made", "vi", place="/x/a.safetensors")
     side, steps = (label(name, "vi") for name in ("resolution_px", "sample_steps"))
     assert hint == text("error.NOT_ALIKE.faceless", "vi", changes=f"{side} 192, {steps} 16")
 

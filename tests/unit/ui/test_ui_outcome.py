@@ -111,7 +111,7 @@ def points(tmp_path: Path, *wanted: tuple[float | None, str]) -> tuple[Checkpoin
 @pytest.mark.parametrize(("wanted", "said"), [
     ([(0.5, "a"), (0.4, "a")], "better than the newest, LoRA (2.safetensors)"),
     ([(0.5, "a"), (0.1, "b")], "The best is LoRA (1.safetensors): the newest, LoRA (2.safetensors), learned nothing"),
-    ([(0.5, "a"), (0.4, "b")], "LoRA (2.safetensors), which was trained last: the others were measured on other"),
+    ([(0.5, "a"), (0.4, "b")], "LoRA (2.safetensors), trained last, is used: the others were measured differently"),
     ([(0.5, "a"), (0.6, "a"), (None, "a")], "The best is LoRA (2.safetensors): of the files that were measured as"),
     ([(0.5, "a"), (None, "a")], "As the best counts LoRA (1.safetensors): the others were not measured."),
     ([(None, "a"), (None, "a")], "(2.safetensors), which was trained last: none of the files was measured."),

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import string
+from collections import Counter
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -27,6 +29,7 @@ from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.photos.words import REMARKS
 from personal_avatar.pictures import FORMATS
 from personal_avatar.rules import RuleSettings
+from personal_avatar.shipped import ASSETS
 from personal_avatar.studio import Studio
 from personal_avatar.studio.creating import CreateSettings
 from personal_avatar.studio.inventing import InventSettings
@@ -72,6 +75,13 @@ def test_every_text_is_there_in_every_language_with_the_same_places() -> None:
     for key, texts in table().items():
         assert len(texts) == len(LANGUAGES) and all(found.strip() for found in texts), key
         assert len({frozenset(places(found)) for found in texts}) == 1, key
+
+
+def test_no_text_stands_in_the_place_of_another() -> None:
+    """Of two with one key the last would be told where the first is meant."""
+    pairs = json.loads((ASSETS / "texts.json").read_text(encoding="utf-8"), object_pairs_hook=list)
+    keys = [key for key, _ in dict(pairs)["texts"]]
+    assert [key for key, times in Counter(keys).items() if times > 1] == [] and len(keys) > 200
 
 
 def _errors(kind: type[AvatarError] = AvatarError) -> Iterator[type[AvatarError]]:

@@ -31,6 +31,7 @@ def train(work: Work, training: Training, score: Score) -> None:
     the first checkpoint is among `training.points` then, unless the user wants nothing kept."""
     trainer, keeper = _taken_up(work, training)
     room, judging_time = Room(training), Judging(work.plan, training.total_steps)
+    reporter = ProgressReporter(work, training, trainer, room, keeper, judging_time)
     room.clear()
     work.wishes.heed(between_steps=True)
 
@@ -44,11 +45,13 @@ def train(work: Work, training: Training, score: Score) -> None:
             point = score(step, path)
         keeper.thin_out()
         room.clear()
+        if step < trainer.total:
+            reporter.tell(step, saved=step)  # steps again
         return judging.is_enough(training, point, work.plan.stop_at)
 
     hooks = Hooks(
-        ProgressReporter(work, training, trainer, room, keeper, judging_time), is_enough, trainer.note,
-        lambda: _back_to_last(training), keeper.stops, keeper.keep, lambda: _compiling(work, keeper),
+        reporter, is_enough, trainer.note, lambda: _back_to_last(training), keeper.stops, keeper.keep,
+        lambda: _compiling(work, keeper),
     )
     with helping.helped(trainer, work.task, work.folder, work.emit):
         try:
@@ -67,8 +70,10 @@ def _taken_up(work: Work, training: Training) -> tuple[Trainer, Keeper]:
     )
     training.losses = trainer.losses
     keeper = Keeper(work, training, trainer)
-    work.emit(Stage("train"))
     keeper.take_up()
+    work.emit(Stage("compile" if trainer.regions.on else "train"))
+    if trainer.done and not trainer.regions.on:  # compiling has no steps
+        work.emit(Progress(trainer.done, trainer.total, trainer.last_loss))
     work.wishes.take_over(keeper.pause_at, trainer.tensors)
     return trainer, keeper
 
@@ -138,13 +143,19 @@ class ProgressReporter:
     keeper: Keeper
     judging: Judging
     pace: Pace = field(default_factory=Pace)
+    seconds_per_step: float | None = None
 
     def __call__(self, done: int, total: int, loss: float | None, seconds_per_step: float) -> None:
         self.room.after_step()
+        self.seconds_per_step = round(seconds_per_step, 4)
         if self.pace.is_due(done == total):
-            told = None if loss is None else round(loss, 5)
-            pace_s, untrained = round(seconds_per_step, 4), self.training.untrained is None
-            besides_s = self.judging.left_s(self.trainer.saved, untrained=untrained, seconds_per_step=pace_s)
-            self.work.emit(Progress(done, total, told, pace_s, besides_s))
+            self.tell(done, self.trainer.saved)
         self.work.wishes.heed(between_steps=True)
         self.keeper.now_and_then()
+
+    def tell(self, done: int, saved: int) -> None:
+        """How far it is; `saved`: the step of the last checkpoint that was judged."""
+        loss, untrained = self.trainer.last_loss, self.training.untrained is None
+        besides_s = self.judging.left_s(saved, untrained=untrained, seconds_per_step=self.seconds_per_step)
+        told = None if loss is None else round(loss, 5)
+        self.work.emit(Progress(done, self.trainer.total, told, self.seconds_per_step, besides_s))

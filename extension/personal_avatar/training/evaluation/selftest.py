@@ -79,7 +79,7 @@ def check_likeness(path: Path, floor: float, after: float, numbers: Numbers) -> 
     """Raises `NotAlike` when the training did not bring the pictures nearer to the person: it was too weak, or,
     where it took them far away or their faces, too strong; or no picture shows a face. `numbers`: of this training."""
     if floor == after == FACELESS:
-        raise NotAlike(text("failure.faceless", place=path), _with_faces(numbers))
+        raise NotAlike(text("failure.no_face_made", place=path), _with_faces(numbers))
     if after <= floor:
         raise NotAlike(
             text("failure.not_alike", after=score(after, 3), before=score(floor, 3), place=path),
