@@ -36,7 +36,8 @@ def lacking(scene: Scene, chosen: Chosen) -> AvatarError | None:
     be trained."""
     draft = scene.draft
     request = TrainRequest(
-        draft.name, draft.accepted, draft.class_noun, plan=chosen.plan, photo_settings=draft.settings
+        draft.name, draft.accepted, draft.class_noun, plan=chosen.plan, photo_settings=draft.settings,
+        consent="",  # nothing starts by it
     )
     if isinstance(scene.checkpoint, AvatarError):
         return None

@@ -17,11 +17,12 @@ from personal_avatar.jobs import process
 from personal_avatar.jobs.control import YIELD, Control
 from personal_avatar.jobs.events import EventWriter, Stage
 from personal_avatar.jobs.executors import CARRIER
+from personal_avatar.jobs.neighbours import Neighbour
 from personal_avatar.jobs.sharing import Guest, yielded
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobStore
 
-from tests.unit.jobs.yielding import around, go_on, parkings, steps, trainings, until
+from tests.unit.jobs.yielding import ON_CARD, around, go_on, parkings, steps, trainings, until
 
 pytestmark = pytest.mark.slow
 
@@ -64,12 +65,17 @@ def test_a_training_stands_still_for_the_block_and_goes_on_after_it(
 
 
 def test_a_training_that_judges_what_it_learned_between_two_steps_is_on_the_card_as_before(
-    store: JobStore, start: Callable[[str], str]
+    store: JobStore
 ) -> None:
-    job_id = start("train")
-    EventWriter(store.folder(job_id))(Stage("judge", within="train"))
-    with yielded(around(store)) as answer:
-        assert answer.parked == (job_id,)
+    folder = store.folder(store.create("train", {}, title="a training", user_id="local", avatar_id="").id)
+    one = Neighbour(folder, folder / "asker", ON_CARD, os.getpid(), process.started_at(os.getpid()))
+    emit = EventWriter(folder)
+    for stage, awaited in (
+        (Stage("prepare"), False), (Stage("train"), True), (Stage("judge", within="train"), True),
+        (Stage("selftest"), False),
+    ):
+        emit(stage)
+        assert one.is_awaited() == awaited, stage
 
 
 def test_a_view_tells_that_it_waits(store: JobStore, start: Callable[[str], str]) -> None:
