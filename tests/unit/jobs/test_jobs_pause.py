@@ -98,11 +98,12 @@ def test_a_pause_that_was_taken_back_too_late_is_made_good(house: House) -> None
     house.running(job := house.submit("emit(Progress(1, 2))\nwhile not control.asked(PAUSE): time.sleep(0.01)\n"
                                       "while control.asked(PAUSE): time.sleep(0.01)\nemit(Paused(1))"))
     house.queue.pause(job.id)
-    house.body = QUICK
+    house.body = PATIENT
     time.sleep(0.1)
     house.queue.resume(job.id)
     house.until(lambda: house.starts(job) == 2)
     house.queue.pause(job.id)
+    assert house.wait(job).status.state is State.PAUSED
 
 
 def test_what_cannot_be_paused_says_so_and_changes_nothing(house: House) -> None:

@@ -225,6 +225,7 @@ def test_a_command_waits_until_there_is_room_and_says_so_once(house: House) -> N
     assert told == [Log(text("log.no_room"))] and other.store.status(second.id).state is State.QUEUED
     assert house.finished(first) is State.SUCCEEDED
     assert other.finished(second) is State.SUCCEEDED
+    runs.join(20)
 
 
 @pytest.mark.slow
