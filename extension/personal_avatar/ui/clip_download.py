@@ -1,4 +1,4 @@
-"""Below the remarks of a run whose prompts nobody could judge: what that needs, and its download."""
+"""The remarks of a run, and where nobody could judge its prompts, what that needs with its download."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from personal_avatar.ui.page import Page
 from personal_avatar.ui.possible import folder_of
 from personal_avatar.ui.presses import Pressed, button, listen
 from personal_avatar.ui.refusal import Refusal
+from personal_avatar.ui.remarks import remarks
 from personal_avatar.ui.scene import Scene
 from personal_avatar.weights.ranking import CLIP_B
 from personal_avatar.wording import text
 
-LACKING = text("remark.no_clip", command=FETCH_CLIP)
+_LACKING = text("remark.no_clip", command=FETCH_CLIP)
 
 
 class ClipDownload:
@@ -38,10 +39,12 @@ class ClipDownload:
             self._fetching.start([CLIP_B], folder_of(scene))
         return []
 
-    def html(self, sentences: Sequence[str], scene: Scene) -> str:
-        """Empty where the run lacked none."""
-        if LACKING not in sentences:
-            return ""
+    def remarks(self, sentences: Sequence[str], scene: Scene) -> str:
+        """What a run remarked; that it lacked CLIP with a button in the place of the command."""
+        others = remarks([one for one in sentences if one != _LACKING], scene)
+        return others + self._download(scene) if _LACKING in sentences else others
+
+    def _download(self, scene: Scene) -> str:
         if _is_here(scene):
             return box("good", scene.say("clip.here"))
         stop = scene.say("one.stop")

@@ -9,13 +9,12 @@ import gradio as gr
 from personal_avatar.errors import WrongState
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
-from personal_avatar.ui.clip_download import LACKING, ClipDownload
+from personal_avatar.ui.clip_download import ClipDownload
 from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import QUIET, Page, elem_id
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.refusal import Refusal
-from personal_avatar.ui.remarks import remarks
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 from personal_avatar.wording import score
@@ -39,9 +38,7 @@ def build(page: Page, tabs: gr.Tabs, name: str, view_of: ViewOf, before: Callabl
         view = view_of(scene)
         if view is None:
             return {"value": before(scene)}
-        sentences = scene.told(view).sentences[-REMARKS:]
-        others = remarks([one for one in sentences if one != LACKING], scene)
-        return {"value": progress_html(view, scene) + others + clip.html(sentences, scene)}
+        return {"value": progress_html(view, scene) + clip.remarks(scene.told(view).sentences[-REMARKS:], scene)}
 
     def end(scene: Scene) -> list[object]:
         view = view_of(scene)

@@ -12,6 +12,7 @@ from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.studio.rankings import MAX_REFERENCES, RankRequest
 from personal_avatar.ui import people
 from personal_avatar.ui import ranking_view as view
+from personal_avatar.ui.clip_download import ClipDownload
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.photos import upload
 from personal_avatar.ui.pictures import drop_uploads
@@ -115,9 +116,11 @@ def _folder(named: str) -> Path | None:
 
 
 def _progress(page: Page) -> None:
-    page.show(gr.HTML(elem_id=elem_id("rank_progress")), lambda scene: {"value": view.progress(scene)})
+    message = gr.HTML(elem_id=elem_id("rank_cancel_message"), render=False)
+    clip = ClipDownload(page, "rank", message)
+    page.show(gr.HTML(elem_id=elem_id("rank_progress")), lambda scene: {"value": view.progress(scene, clip)})
     cancel = gr.Button(text("jobs.cancel"), visible=False, elem_id=elem_id("rank_cancel"))
-    message = gr.HTML(elem_id=elem_id("rank_cancel_message"))
+    message.render()
 
     def end(scene: Scene) -> list[Any]:
         if scene.ranking is None:

@@ -10,13 +10,13 @@ from personal_avatar.albums.entries import PARTS, Entry, Wanted, arranged
 from personal_avatar.errors import AvatarError, NotFound
 from personal_avatar.jobs.kept import ARTIFACTS_FOLDER
 from personal_avatar.ranking.order import OVERALL
+from personal_avatar.ui.clip_download import ClipDownload
 from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.making import likeness_words
 from personal_avatar.ui.markup import box, tag
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.presses import button
 from personal_avatar.ui.refusal import Refusal
-from personal_avatar.ui.remarks import remarks
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import LANGUAGES, text
 
@@ -57,13 +57,13 @@ def limits(scene: Scene) -> dict[str, float]:
 # -- how it goes
 
 
-def progress(scene: Scene) -> str:
+def progress(scene: Scene, clip: ClipDownload) -> str:
     """The job's progress, what it had to remark; before any, what there is to do."""
     view = scene.ranking
     if view is None:
         lines = "".join(tag("li", escape(scene.say(f"rank.tip.{number}"))) for number in (1, 2, 3))
         return tag("div", tag("h3", escape(scene.say("rank.none"))), tag("ul", lines), class_="pa-empty")
-    return progress_html(view, scene) + remarks(scene.told(view).sentences, scene)
+    return progress_html(view, scene) + clip.remarks(scene.told(view).sentences, scene)
 
 
 # -- the pictures

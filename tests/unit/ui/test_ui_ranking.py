@@ -52,6 +52,12 @@ def shown(visitor: Visitor) -> list[str]:
     return re.findall(r'<img [^>]*alt="([^"]+)"', visitor.value("rank_gallery"))
 
 
+def test_what_judges_prompts_is_offered_with_a_button_where_the_ranking_lacked_it(visitor: Visitor) -> None:
+    told = visitor.text("rank_progress")
+    assert "that needs CLIP" in told and "doctor" not in told
+    assert "rank_clip" in visitor.value("rank_progress")
+
+
 def test_a_folder_is_ranked_sorted_filtered_and_taken_along(visitor: Visitor, folder: Path, tmp_path: Path) -> None:
     assert set(shown(visitor)[:2]) == {path.name for path in GOOD[3:5]}
     assert shown(visitor)[2:] == ["someone-else.jpg", "no-face.jpg"]
