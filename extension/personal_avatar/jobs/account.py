@@ -23,8 +23,9 @@ from personal_avatar.jobs.events import (
 from personal_avatar.jobs.kept import EVENTS_FILE
 
 BEFORE = ""  # the time between the start of the process and its first stage
-_NO_PACE: dict[str, Any] = {"seconds_per_step": None, "parked": False, "within": ""}
-_RESTS: dict[str, Any] = {"lap_at": None, "parked": False, "within": ""}
+_PLAIN: dict[str, Any] = {"parked": False, "within": ""}
+_NO_PACE: dict[str, Any] = {**_PLAIN, "seconds_per_step": None}
+_RESTS: dict[str, Any] = {**_PLAIN, "lap_at": None}
 _NO_LOOP: dict[str, Any] = {**_NO_PACE, "step": 0, "total_steps": 0, "loop_stage": "", "besides_s": None}
 
 

@@ -15,7 +15,7 @@ from personal_avatar.studio.creating import CreateSettings
 from personal_avatar.ui import erase, making, trained_files
 from personal_avatar.ui.markup import box, tag
 from personal_avatar.ui.page import Page, elem_id
-from personal_avatar.ui.people import agreed_html, choices, chosen_avatar
+from personal_avatar.ui.people import agreed_html, choices, chosen_avatar, damaged_html
 from personal_avatar.ui.photos import upload
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
@@ -36,6 +36,7 @@ def build(page: Page, tabs: gr.Tabs) -> None:
 def _inputs(page: Page) -> None:
     avatar = page.say(gr.Dropdown([], label=text("create.avatar"), elem_id=elem_id("avatar")), label="create.avatar")
     page.show(page.read("avatar", avatar), choices, watched=("choices",))
+    page.show(gr.HTML(elem_id=elem_id("damaged")), lambda scene: {"value": damaged_html(scene)})
     file = trained_files.build(page)
     page.show(gr.HTML(elem_id=elem_id("agreed")), lambda scene: {"value": agreed_html(scene)})
     picker = StylePicker(page, "styles")

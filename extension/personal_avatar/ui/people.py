@@ -7,9 +7,11 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
+from personal_avatar.avatars import AVATAR_FILE
+from personal_avatar.commandline import PROGRAM, named_here
 from personal_avatar.domain import Avatar, Consent
 from personal_avatar.errors import WrongState
-from personal_avatar.ui.markup import tag
+from personal_avatar.ui.markup import box, tag
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 
@@ -35,6 +37,20 @@ def chosen_avatar(scene: Scene, label: str | None) -> Avatar:
     if avatar is None:
         raise Refusal(WrongState, "noavatar")
     return avatar
+
+
+def damaged_html(scene: Scene) -> str:
+    """Who is in no list because the file that says who that is was damaged, and what can be done."""
+    if not scene.damaged_avatars:
+        return ""
+    title = scene.say("damaged.title", names=", ".join(scene.damaged_avatars))
+    said = scene.say("damaged.said", file=AVATAR_FILE)
+    remedy = scene.say("damaged.remedy", file=AVATAR_FILE, folder="avatars/" + scene.damaged_avatars[0])
+    folders = scene.studio.host.folders()
+    erase = scene.say("damaged.erase", command=f"{PROGRAM} avatars erase {scene.damaged_avatars[0]}")
+    if folders.callers_name_folders:
+        erase = named_here(erase, folders.data)
+    return box("warn", title, said, f"{remedy} {erase}")
 
 
 def agreed_html(scene: Scene) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Avatar, BaseModelFile
-from personal_avatar.errors import AvatarError, NotFound
+from personal_avatar.errors import AvatarError, NotFound, NotReadable
 from personal_avatar.jobs.states import ACTIVE, ENDED, State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
@@ -106,6 +106,14 @@ class Scene:
     def never_trained(self) -> set[str]:
         """Ids of the others: photos were given, but no training has come to anything."""
         return {avatar.id for avatar in self.studio.avatars.all() if avatar.best is None}
+
+    @cached_property
+    def damaged_avatars(self) -> list[str]:
+        """Ids of those whose file is no avatar's, so that they are in no list; none where that cannot be read now."""
+        try:
+            return self.studio.avatars.damaged()
+        except NotReadable:
+            return []
 
     @cached_property
     def checkpoint(self) -> BaseModelFile | AvatarError:

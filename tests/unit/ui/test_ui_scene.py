@@ -11,7 +11,7 @@ from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobView, Status
 from personal_avatar.studio.works import CREATE, INVENT, RANK, RESTORE
 from personal_avatar.ui.desk import Desk
-from personal_avatar.ui.people import agreed_html
+from personal_avatar.ui.people import agreed_html, damaged_html
 from personal_avatar.ui.scene import JobWatch, Scene
 
 from tests.unit.api.house import build_studio
@@ -48,3 +48,18 @@ def test_who_agreed_stands_with_the_person_the_newest_statement_first(tmp_path: 
         assert 0 < said.index(newest) < said.index("&lt;she&gt; agreed")
     nobody = Scene(desk.studio, desk, JobWatch(desk.studio), "en", "b1" * 16, {"avatar": None})
     assert "Consent on record: 2" in agreed_html(nobody), "the one who is proposed"
+
+
+def test_somebody_whose_file_is_damaged_is_named_with_what_can_be_done(tmp_path: Path, face_weights: Path) -> None:
+    desk = Desk(build_studio(tmp_path / "data", face_weights), ask_folder=True)
+
+    def said(language: str) -> str:
+        return damaged_html(Scene(desk.studio, desk, JobWatch(desk.studio), language, "b1" * 16, {}))
+
+    avatar = desk.studio.avatars.open("Anna", user_id="local", class_noun="woman", statement="she agreed")
+    desk.studio.avatars.save(avatar)
+    assert said("en") == ""
+    (desk.studio.avatars.folder(avatar.id) / "avatar.json").write_text("{")
+    for language, title in {"en": "Not in the list: anna", "vi": "danh sách: anna", "zh": "不在列表中：anna"}.items():
+        assert title in said(language) and "avatars/anna" in said(language)
+    assert "avatars erase anna --data" in said("en")
