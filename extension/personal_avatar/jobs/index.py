@@ -44,6 +44,7 @@ class Index:
         self._file: Identity | None = None
         self._retry_at = 0.0
         self._process = os.getpid()
+        self._opened = 0  # how often; a connection may lie where one lay that was closed
         self.trouble = ""
 
     # -- asking; each raises IndexLost
@@ -82,7 +83,7 @@ class Index:
     def version(self) -> tuple[int, ...]:
         """Another one whenever anybody has written to the table, or it is another table."""
         def ask(db: sqlite3.Connection) -> tuple[int, ...]:
-            return id(db), int(db.execute("PRAGMA data_version").fetchone()[0]), db.total_changes
+            return self._opened, int(db.execute("PRAGMA data_version").fetchone()[0]), db.total_changes
         return self._run(ask)
 
     # -- writing
@@ -181,6 +182,7 @@ class Index:
     def _open(self) -> None:
         """The file where it can be used, anew when it was damaged, else memory."""
         self._process = os.getpid()
+        self._opened += 1
         if self._path.parent.is_dir() and remote(self._path.parent):
             self._leave_alone("the folder is of another machine", float("inf"))
         for _ in range(2):

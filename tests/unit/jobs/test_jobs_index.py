@@ -510,3 +510,12 @@ def test_jobs_that_were_made_without_an_index_are_found(store: JobStore) -> None
     for path in store._folder.glob("index.sqlite*"):
         path.unlink()
     assert JobStore(store._folder).ids() == [job.id for job in jobs]
+
+
+def test_a_table_that_took_the_place_of_another_is_never_taken_for_it(store: JobStore) -> None:
+    """A new connection may lie in memory where the old one lay, with as many changes."""
+    seen = []
+    for _ in range(20):
+        store.rebuild()
+        seen.append(store._catalogue.version())
+    assert len(set(seen)) == len(seen)
